@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"errors"
+
+	"github.com/leatstream/leat/state"
+)
+
+// ErrNullValue reports a stream's record with a null value: skipped and counted.
+var ErrNullValue = errors.New("null value")
+
+// Emit hands a batch to everything downstream of an operator. The batch is
+// only read, and may be reused when Emit has returned.
+type Emit func(*Batch) error
+
+// Operator is one step of a task. A task calls it from one goroutine, never
+// concurrently; it holds no lock, starts no goroutine and reads no clock.
+type Operator interface {
+	// Process takes one batch in and emits any number out. A record that goes
+	// wrong is reported with Context.Bad and left out; an error stops the task.
+	Process(b *Batch, out Emit) error
+}
+
+// Advancer is an operator that time moves: windows, joins, expiry.
+type Advancer interface {
+	// Advance tells that no row before w will come that is not late. The
+	// operator emits what this releases, in order of window end, and returns the
+	// watermark that may go downstream after it. When the budget is used up it
+	// returns done false and is called again with the same w in a later turn;
+	// its cursor is part of its state.
+	Advance(w int64, budget *Budget, out Emit) (down int64, done bool, err error)
+}
+
+// Flusher is an operator that emits at commits (emit: update with throttle).
+type Flusher interface {
+	// Flush is called before each commit with the lane's time (epoch ms). all
+	// asks for everything pending whatever the throttle.
+	Flush(now int64, all bool, out Emit) error
+}
+
+// Rememberer is an operator with a few bytes of state beside its tables (a
+// close cursor, the last closed window, timers). They travel in the task's
+// meta record, committed with everything else.
+type Rememberer interface {
+	Remember() []byte
+	Recall([]byte) error
+}
+
+// Undoer is an operator that holds memory derived from tables (pending sets,
+// caches), which must follow a commit or an abort.
+type Undoer interface {
+	Committed()
+	RolledBack()
+}
+
+// Budget bounds one Advance: rows emitted and their bytes.
+type Budget struct{ Rows, Bytes int }
+
+// Take uses up one row of n bytes and tells whether anything is left.
+func (b *Budget) Take(bytes int) bool {
+	b.Rows--
+	b.Bytes -= bytes
+	return b.Rows > 0 && b.Bytes > 0
+}
+
+// Context is what a task gives to an operator when it opens it.
+type Context struct {
+	Pipeline string
+	Name     string // the transform's or sink's name
+	Task     int    // number of the task = partition
+	Tasks    int    // of how many
+	Now      func() int64
+	Tables   []*state.Table // in the order of NodeSpec.Stores
+	// Bad reports row i of b as gone wrong; the stage's policy decides between
+	// dead letter and skip (nil) and stopping the task (the error returned).
+	// count for a late row is done by Bad too.
+	Bad func(stage Stage, b *Batch, row int32, err error) error
+	// Produce adds an output record to the transaction; r's bytes must stay
+	// unchanged until it ends: take them from Arena.
+	Produce func(r Record)
+	// Arena gives n bytes that live until the transaction has ended.
+	Arena func(n int) []byte
+	// Partitions tells how many partitions an output topic has (kafka sinks,
+	// repartition topics), as the plan fixed it.
+	Partitions func(Topic) int
+	// Count adds to a counter: null_keys, null_values, late, late_after_idle, …
+	Count func(counter string, n int)
+	// Watermark is the task's present watermark (for marks).
+	Watermark func() int64
+}
+
+// Decoder turns source records into columns. One per task and source; it may
+// keep scratch memory.
+type Decoder interface {
+	// Decode fills b.Cols (b.Schema's columns, N rows) from b.Src. Rows that do
+	// not decode are reported and must be left out of b.Sel, which Decode makes.
+	// A null value (tombstone) is left out too and reported with ErrNullValue.
+	Decode(b *Batch, bad func(row int32, err error) error) error
+}

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/leatstream/leat/state"
+)
+
+// Topology is a checked pipeline: immutable once built, shared by all tasks.
+//
+//	sources ─▶ nodes ─▶ sinks            sub-topology 0, one task per partition
+//	             └─▶ repartition topic
+//	                     └─▶ nodes ─▶ sinks   sub-topology 1
+type Topology struct {
+	Pipeline    string
+	Generation  int
+	Description string
+	Guarantee   Guarantee
+	Subs        []*SubTopology
+	Views       []ViewSpec
+	Dashboard   []byte  // JSON of the dashboard, for the page; nil: none
+	MaxRate     float64 // errors.max_rate as a fraction; 0: none
+	Fingerprint string  // of what makes state and internal topics compatible
+}
+
+// Guarantee is the delivery guarantee.
+type Guarantee uint8
+
+// The guarantees.
+const (
+	ExactlyOnce Guarantee = iota
+	AtLeastOnce
+)
+
+// SubTopology is the part of a topology between topics.
+type SubTopology struct {
+	ID      int
+	Sources []*SourceSpec // all co-partitioned: task p reads partition p of each
+	Nodes   []*NodeSpec   // in topological order; inputs come before their users
+}
+
+// NodeSpec describes one operator.
+type NodeSpec struct {
+	Name   string // the transform's, sink's or topic's name: identity of its state
+	Kind   string // for people: filter, aggregate, sink:kafka, repartition, …
+	Inputs []int  // ≥ 0: a node of this sub-topology; < 0: source ^i
+	Schema *Schema
+	Table  bool // emits changes
+	Stores []state.Spec
+	// New opens the operator for one task.
+	New func(*Context) (Operator, error)
+	// Outputs are the topics this node writes, for plan and create.
+	Outputs []TopicSpec
+	// Errors are the node's error policies and dead-letter topic.
+	Errors ErrorPolicy
+	// Notes are lines for explain ("order-dependent: first", …).
+	Notes []string
+}
+
+// ErrorPolicy is what happens per stage, and where dead letters go.
+type ErrorPolicy struct {
+	Topic        Topic // dead-letter topic; "": none
+	IncludeValue bool
+	Stages       map[Stage]Policy // a stage not named has the default of docs/language.md
+}
+
+// Of gives the policy of a stage, with the language's defaults: dead_letter
+// when a topic is given, else fail; event_time and late skip and count.
+func (p ErrorPolicy) Of(s Stage) Policy {
+	if v, ok := p.Stages[s]; ok {
+		return v
+	}
+	if s == StageLate {
+		return Skip
+	}
+	if p.Topic != "" {
+		return DeadLetter
+	}
+	if s == StageEventTime {
+		return Skip
+	}
+	return Fail
+}
+
+// SourceSpec describes what a sub-topology reads.
+type SourceSpec struct {
+	Name        string
+	Topics      []Topic
+	Repartition bool // internal: rows, partials and stamps from Upstream
+	Upstream    int  // sub-topology that writes it
+	Schema      *Schema
+	KeyColumns  []string // the record key carries these columns
+	Table       bool
+	NewDecoder  func() Decoder
+	EventTime   int // column, or -1: the record's own timestamp
+	Start       Start
+	Watermark   WatermarkSpec
+	Errors      ErrorPolicy
+	// ByteColumns hint: columns some operator or sink reads; others need not be decoded.
+}
+
+// WatermarkSpec is a source's time policy.
+type WatermarkSpec struct {
+	MaxOutOfOrderness time.Duration // default 5s
+	IdleTimeout       time.Duration // default 30s
+	CloseAfterIdle    time.Duration // 0: off
+	MaxFuture         time.Duration // default 30m
+}
+
+// ViewSpec is a live view: what the hub must know of an sse sink.
+type ViewSpec struct {
+	Name         string        `json:"name"` // <pipeline>/<sink>
+	Pipeline     string        `json:"pipeline"`
+	Sink         string        `json:"sink"`
+	Topic        Topic         `json:"topic"` // <pipeline>.<sink>.view
+	Columns      []ViewColumn  `json:"columns"`
+	KeyColumns   []string      `json:"key"`      // identity of a row: group key, and window_start, window_end for windows
+	Windowed     bool          `json:"windowed"` // rows carry window_start and window_end; History applies
+	Stream       bool          `json:"stream"`   // rows without a key: newest MaxRows
+	History      time.Duration `json:"history"`
+	MaxRows      int           `json:"max_rows"`
+	MaxKeys      int           `json:"max_keys"`
+	Refresh      time.Duration `json:"refresh"`
+	ResumeWindow time.Duration `json:"resume_window"`
+	Generation   int           `json:"generation"`
+	Tasks        int           `json:"tasks"` // partitions of the view topic
+	Dashboard    []byte        `json:"-"`
+}
+
+// ViewColumn is one column of a view's rows.
+type ViewColumn struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
