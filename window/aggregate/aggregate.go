@@ -1,0 +1,91 @@
+package aggregate
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Aggregate is one aggregate for given types of arguments. Any goroutine may
+// call it; the accumulators and the heap belong to the caller.
+type Aggregate interface {
+	// Words is the length of an accumulator in 8-byte words.
+	Words() int
+	// Blobs says which words are references into the Heap (0: none). Who drops
+	// or copies an accumulator drops or copies these too.
+	Blobs() []int
+	// Result is the type of the result.
+	Result() Type
+	// Add folds row `row` of the arguments into acc. ErrOverflow is an error
+	// of the row; acc is then unchanged.
+	Add(acc []uint64, args []Column, row int32, h Heap) error
+	// Merge folds the accumulator of a later pane into acc; from is only read.
+	// On ErrOverflow acc is unchanged.
+	Merge(acc, from []uint64, h Heap) error
+	// Append writes the result into out at row, which out has already; a null
+	// where there is none. Bytes are copied out of the heap.
+	Append(acc []uint64, h Heap, out *Column, row int32)
+}
+
+// Subtracter is an Aggregate that can take back: rows (a table's old row), or
+// panes that leave a window.
+type Subtracter interface {
+	// Subtract takes back a row that was added.
+	Subtract(acc []uint64, args []Column, row int32, h Heap) error
+	// Unmerge takes back an accumulator that was merged; from is only read.
+	Unmerge(acc, from []uint64, h Heap) error
+}
+
+// Kind is a line of the table of aggregates.
+type Kind struct {
+	Name string // as in `aggregates:`
+	Doc  string // for users: what it gives, what it does with nulls and NaN
+	Args string // what stands in its brackets: "", "x", "[x]"
+	// OrderFree: the result does not depend on the order of rows (of doubles,
+	// but for rounding). The others are marked in explain.
+	OrderFree bool
+	// Subtracts: its Aggregates are Subtracters, so it may be used over tables.
+	Subtracts bool
+	// New makes the aggregate for arguments of these types; the error is for
+	// the person who wrote the pipeline.
+	New func(args []Type) (Aggregate, error)
+}
+
+// ErrOverflow reports a result beyond the range of its type.
+var ErrOverflow = errors.New("overflow: the result is beyond the range of its type")
+
+// Heap holds the bytes that accumulators refer to. A reference of 0 is none.
+type Heap interface {
+	// Get gives the bytes of a reference, valid until the next Put.
+	Get(ref uint64) []byte
+	// Put stores a copy of b in place of the bytes of old (0: none) and gives
+	// its reference. b may be bytes that Get gave.
+	Put(old uint64, b []byte) uint64
+}
+
+// get is h.Get for any ref: a heap may give no reference to no bytes.
+func get(h Heap, ref uint64) []byte {
+	if ref == 0 {
+		return nil
+	}
+	return h.Get(ref)
+}
+
+// one checks that there is one argument.
+func one(name string, args []Type) (Type, error) {
+	if len(args) != 1 {
+		return Invalid, fmt.Errorf("%s takes one argument, not %d", name, len(args))
+	}
+	if args[0] == Invalid || args[0] > Any {
+		return Invalid, fmt.Errorf("%s does not know type %s", name, args[0])
+	}
+	return args[0], nil
+}
+
+// number checks that there is one argument and that it is an int or a double.
+func number(name string, args []Type) (Type, error) {
+	t, err := one(name, args)
+	if err == nil && t != Int && t != Double {
+		err = fmt.Errorf("%s needs a number, not %s", name, t)
+	}
+	return t, err
+}

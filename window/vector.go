@@ -1,0 +1,164 @@
+package window
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Vector is the watermark of an input behind a repartition topic: one entry
+// per upstream task, moved by the stamps that each of them writes into every
+// partition, after the rows that the stamp covers.
+//
+//		stamp {task 0 of 3, 12:00:05}        ┌ 0  12:00:05
+//		stamp {task 2 of 3, 12:00:09, idle} ─┤ 1  never heard        ──▶ minimum
+//		                                     └ 2  12:00:09  idle
+//
+//	  - Entries never go back, and neither does the minimum.
+//	  - An entry never heard holds the minimum back.
+//	  - Idleness comes from the stamp alone, never from silence.
+//	  - When the upstream grows, new entries start at the present minimum: time
+//	    stands until they are heard, but does not fall back to none.
+//	  - When all entries are idle, the minimum keeps its last value.
+//
+// It is part of the task's state: Append and DecodeVector.
+type Vector struct {
+	entries []input
+	last    int64
+}
+
+// NewVector makes the vector of n upstream tasks, none of them heard.
+func NewVector(n int) *Vector {
+	v := &Vector{last: MinTime}
+	v.extend(n)
+	return v
+}
+
+// maxUpstream bounds N, so that a broken stamp cannot take all memory.
+const maxUpstream = 1 << 20
+
+// Stamp takes the stamp of upstream task number task of n. The caller has
+// left out stamps of older pipeline generations. An n smaller than one seen
+// before does not shrink the vector.
+func (v *Vector) Stamp(task, n int, watermark int64, idle bool) error {
+	if n < 1 || n > maxUpstream || task < 0 || task >= n {
+		return fmt.Errorf("read stamp: task %d of %d is out of range", task, n)
+	}
+	v.extend(n)
+	e := &v.entries[task]
+	e.watermark = max(e.watermark, watermark)
+	e.heard, e.idle = true, idle
+	return nil
+}
+
+func (v *Vector) extend(n int) {
+	if n <= len(v.entries) {
+		return
+	}
+	for at := v.Value(); len(v.entries) < n; {
+		v.entries = append(v.entries, input{watermark: at})
+	}
+}
+
+// Len is the number of upstream tasks.
+func (v *Vector) Len() int { return len(v.entries) }
+
+// Value is the minimum over the entries that are not idle.
+func (v *Vector) Value() int64 {
+	low, active := MaxTime, false
+	for i := range v.entries {
+		if e := &v.entries[i]; !e.idle {
+			low, active = min(low, e.watermark), true
+		}
+	}
+	if active {
+		v.last = max(v.last, low)
+	}
+	return v.last
+}
+
+// Idle tells whether every upstream task has said that it is idle.
+func (v *Vector) Idle() bool {
+	for i := range v.entries {
+		if !v.entries[i].idle {
+			return false
+		}
+	}
+	return len(v.entries) > 0
+}
+
+// Heard tells whether every upstream task has been heard.
+func (v *Vector) Heard() bool {
+	for i := range v.entries {
+		if !v.entries[i].heard {
+			return false
+		}
+	}
+	return len(v.entries) > 0
+}
+
+// Encoding: version 1 · varint minimum · uvarint N · N × (flags · varint
+// watermark), where flags is 1 for heard plus 2 for idle.
+const (
+	vectorVersion = 1
+	flagHeard     = 1
+	flagIdle      = 2
+)
+
+// Append appends the encoded vector to b.
+func (v *Vector) Append(b []byte) []byte {
+	b = append(b, vectorVersion)
+	b = binary.AppendVarint(b, v.Value())
+	b = binary.AppendUvarint(b, uint64(len(v.entries)))
+	for _, e := range v.entries {
+		var flags byte
+		if e.heard {
+			flags |= flagHeard
+		}
+		if e.idle {
+			flags |= flagIdle
+		}
+		b = append(b, flags)
+		b = binary.AppendVarint(b, e.watermark)
+	}
+	return b
+}
+
+// DecodeVector reads what Append wrote and gives the bytes after it.
+func DecodeVector(b []byte) (v *Vector, rest []byte, err error) {
+	if len(b) == 0 {
+		return nil, nil, errVector
+	}
+	if b[0] != vectorVersion {
+		return nil, nil, fmt.Errorf("decode watermark vector: version %d is not known", b[0])
+	}
+	v = new(Vector)
+	b = b[1:]
+	var n uint64
+	var k int
+	if v.last, k = binary.Varint(b); k <= 0 {
+		return nil, nil, errVector
+	}
+	b = b[k:]
+	// An entry has at least two bytes: a broken count is found before memory
+	// is taken for it.
+	if n, k = binary.Uvarint(b); k <= 0 || n > uint64(len(b)-k)/2 {
+		return nil, nil, errVector
+	}
+	b = b[k:]
+	v.entries = make([]input, n)
+	for i := range v.entries {
+		if len(b) == 0 || b[0]&^(flagHeard|flagIdle) != 0 {
+			return nil, nil, errVector
+		}
+		w, k := binary.Varint(b[1:])
+		if k <= 0 {
+			return nil, nil, errVector
+		}
+		v.entries[i] = input{watermark: w, heard: b[0]&flagHeard != 0, idle: b[0]&flagIdle != 0}
+		b = b[1+k:]
+	}
+	return v, b, nil
+}
+
+var errVector = errors.New("decode watermark vector: the bytes are broken")
