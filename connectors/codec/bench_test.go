@@ -1,0 +1,57 @@
+package codec
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// readings are records like those of the benchmark topics, about 178 bytes.
+func readings(n int) [][]byte {
+	values := make([][]byte, n)
+	for i := range values {
+		values[i] = fmt.Appendf(nil, `{"sensor_id":"s-%05d","site":"%s","ts":%d,"temp":%.2f,"hum":%.1f,"bat":%.3f,"status":"%s","fw":"2.4.%d","unit":"C","loc":{"lat":52.52,"lon":13.405},"seq":%d}`,
+			i*7919%10000, []string{"oslo", "berlin", "krakow"}[i%3], 1700000000000+int64(i), float64(i%4000)/100, float64(i%900)/10, 3+float64(i%997)/1000,
+			[]string{"ok", "ok", "ok", "warn"}[i%4], i%7, i)
+	}
+	return values
+}
+
+var readingSchema = engine.NewSchema(
+	engine.Field{Name: "sensor_id", Type: engine.String},
+	engine.Field{Name: "ts", Type: engine.Timestamp},
+	engine.Field{Name: "temp", Type: engine.Double},
+	engine.Field{Name: "status", Type: engine.String},
+)
+
+func BenchmarkJSON(b *testing.B) {
+	for _, bench := range []struct {
+		name   string
+		schema *engine.Schema
+		opts   Options
+	}{
+		{"4of12/full", readingSchema, Options{}},
+		{"4of12/columns", readingSchema, Options{Validate: Columns}},
+		{"4of12/full/plain", readingSchema, Options{plain: true}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			values := readings(1000)
+			newDecoder, err := JSON(bench.schema, bench.opts)
+			if err != nil {
+				b.Fatal(err)
+			}
+			d, batch := newDecoder(), &engine.Batch{Src: &engine.Rows{Values: values}}
+			bad := func(row int32, err error) error { return err }
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += len(values) {
+				if err := d.Decode(batch, bad); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if n := len(batch.Sel); n != len(values) {
+				b.Fatalf("%d rows", n)
+			}
+		})
+	}
+}

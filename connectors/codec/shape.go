@@ -1,0 +1,246 @@
+package codec
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// node is an object that declared columns lie in; the root is the record.
+type node struct {
+	name     string // its key in the parent
+	path     string // "loc"; "" for a root
+	parent   *node  // nil for a root
+	depth    int    // objects open inside it, itself included
+	children []*node
+	leaves   []*state
+	cols     []int // all columns inside, at any depth
+	start    *state
+	others   map[string]*state // keys that are not declared, as far as learned
+	other    *state            // all further ones
+}
+
+// leaf says how a value is read.
+type leaf uint8
+
+const (
+	leafStart  leaf = iota // nothing: the record's beginning
+	leafSkip               // a value that no column wants
+	leafObject             // an object that holds columns, but is not one here: null or wrong
+	leafString
+	leafInt
+	leafDouble
+	leafBool
+	leafTime
+	leafBytes
+	leafAny
+)
+
+var leaves = map[engine.Type]leaf{
+	engine.String: leafString, engine.Int: leafInt, engine.Double: leafDouble, engine.Bool: leafBool,
+	engine.Timestamp: leafTime, engine.Bytes: leafBytes, engine.Any: leafAny,
+}
+
+// state is a place in a record: the value that is to be read there, and what
+// may stand between that value and the next one. It has no memory of the way
+// to it, so optional and reordered fields cost an edge and not a second graph.
+type state struct {
+	in    *node
+	key   string
+	leaf  leaf
+	col   int // -1: none
+	unit  engine.TimeUnit
+	of    *node   // leafObject: the object
+	inner *node   // leafAny: declared columns inside the raw text
+	edges []*edge // the likeliest first
+}
+
+// edge is the text between two values, and the value it leads to.
+type edge struct {
+	text  string
+	to    *state  // nil: the record ends behind text
+	opens []*node // the objects it enters, whose columns it makes null
+}
+
+// Limits on what is learned: a record with keys that never repeat must not
+// make a decoder grow, nor learn without end.
+const (
+	maxEdges   = 8    // per state
+	maxOthers  = 128  // undeclared keys per object
+	maxText    = 256  // bytes between two values
+	maxCredit  = 1024 // edges to learn at once
+	batchEarns = 4    // edges to learn more with each batch
+)
+
+// newRoot makes the tree of a schema. Types and nesting were checked.
+func newRoot(fields []engine.Field) *node {
+	return grow(&node{depth: 1}, fields, indexes(len(fields)), 0)
+}
+
+func indexes(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// grow adds the columns cols to n; the first skip bytes of their names are n's path.
+func grow(n *node, fields []engine.Field, cols []int, skip int) *node {
+	n.cols = cols
+	n.start = &state{in: n, leaf: leafStart, col: -1}
+	n.other = &state{in: n, leaf: leafSkip, col: -1}
+	n.others = map[string]*state{}
+	inside := map[string][]int{}
+	var order []string
+	for _, c := range cols {
+		key, _, nested := strings.Cut(fields[c].Name[skip:], ".")
+		if nested {
+			if inside[key] == nil {
+				order = append(order, key)
+			}
+			inside[key] = append(inside[key], c)
+			continue
+		}
+		n.leaves = append(n.leaves, &state{in: n, key: key, leaf: leaves[fields[c].Type], col: c, unit: fields[c].Unit})
+	}
+	for _, key := range order {
+		cols := inside[key]
+		path := fields[cols[0]].Name[:skip+len(key)]
+		if l := n.leafOf(key); l != nil { // an `any` with columns inside
+			l.inner = grow(&node{path: path, depth: 1}, fields, cols, skip+len(key)+1)
+			continue
+		}
+		child := &node{name: key, path: path, parent: n, depth: n.depth + 1}
+		n.children = append(n.children, grow(child, fields, cols, skip+len(key)+1))
+		n.leaves = append(n.leaves, &state{in: n, key: key, leaf: leafObject, col: -1, of: child})
+	}
+	return n
+}
+
+func (n *node) leafOf(key string) *state {
+	for _, l := range n.leaves {
+		if l.key == key {
+			return l
+		}
+	}
+	return nil
+}
+
+// match finds the edge whose text is next in buf.
+func (s *state) match(buf []byte, p int) *edge {
+	for k, e := range s.edges {
+		if end := p + len(e.text); end <= len(buf) && string(buf[p:end]) == e.text {
+			if e.to == nil && end < len(buf) {
+				continue
+			}
+			if k > 0 && !strings.HasPrefix(s.edges[k-1].text, e.text) {
+				s.edges[k-1], s.edges[k] = e, s.edges[k-1]
+			}
+			return e
+		}
+	}
+	return nil
+}
+
+// connect parses what stands between the value of s, which ends at p, and the
+// next value, and learns it. nil means that it is wrong: see the scanner.
+func (d *jsonDecoder) connect(s *state, buf []byte, p int) *edge {
+	e := &d.scratch
+	e.opens = e.opens[:0]
+	n, q := s.in, space(buf, p)
+	inObject := true // q is where a comma or brace is due, else where a key is
+	if s.leaf == leafStart {
+		if q >= len(buf) || buf[q] != '{' {
+			d.stop(q, whyValue)
+			return nil
+		}
+		if q = space(buf, q+1); q >= len(buf) || buf[q] != '}' {
+			inObject = false
+		}
+	}
+	for {
+		if inObject {
+			if q < len(buf) && buf[q] == '}' {
+				q = space(buf, q+1)
+				if n = n.parent; n != nil {
+					continue
+				}
+				if q < len(buf) {
+					d.stop(q, whyTail)
+					return nil
+				}
+				return d.learn(s, e, buf[p:], nil)
+			}
+			if q >= len(buf) || buf[q] != ',' {
+				d.stop(q, whyComma)
+				return nil
+			}
+			q = space(buf, q+1)
+		}
+		raw, end := d.key(buf, q)
+		if end < 0 {
+			return nil
+		}
+		to := d.find(n, raw)
+		if to.leaf != leafObject || end >= len(buf) || buf[end] != '{' {
+			return d.learn(s, e, buf[p:end], to)
+		}
+		n = to.of
+		e.opens = append(e.opens, n)
+		q = space(buf, end+1)
+		inObject = q < len(buf) && buf[q] == '}'
+	}
+}
+
+// find gives the state behind a key of n; raw is the key with its escapes.
+func (d *jsonDecoder) find(n *node, raw []byte) *state {
+	if bytes.IndexByte(raw, '\\') >= 0 || !utf8.Valid(raw) {
+		d.text = appendUnquoted(d.text[:0], raw)
+		raw = d.text
+	}
+	for _, l := range n.leaves {
+		if l.key == string(raw) {
+			return l
+		}
+	}
+	if s := n.others[string(raw)]; s != nil {
+		return s
+	}
+	if len(n.others) >= maxOthers || len(raw) > maxText || d.plain || d.credit == 0 {
+		return n.other
+	}
+	s := &state{in: n, key: string(raw), leaf: leafSkip, col: -1}
+	n.others[s.key] = s
+	return s
+}
+
+// learn makes e an edge of s where there is room for it. The edge it returns is
+// good until the next call.
+func (d *jsonDecoder) learn(s *state, e *edge, text []byte, to *state) *edge {
+	e.to = to
+	e.text = view(text)
+	if d.plain || d.credit == 0 || len(text) > maxText {
+		return e
+	}
+	for _, known := range s.edges {
+		if known.text == e.text && known.to == to {
+			return e // white space or a brace behind it made it fail
+		}
+	}
+	d.credit--
+	if len(s.edges) == maxEdges {
+		s.edges = s.edges[:maxEdges-1] // the unlikeliest
+	}
+	learned := &edge{text: strings.Clone(e.text), to: to, opens: slices.Clone(e.opens)}
+	// A text that begins as another one must be tried before it.
+	at := slices.IndexFunc(s.edges, func(known *edge) bool { return strings.HasPrefix(learned.text, known.text) })
+	if at < 0 {
+		at = len(s.edges)
+	}
+	s.edges = slices.Insert(s.edges, at, learned)
+	return learned
+}
