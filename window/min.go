@@ -7,7 +7,8 @@ package window
 //   - An input never heard holds it at that input's watermark, and no input
 //     counts as idle before every one has been heard: a partition whose first
 //     fetch is on its way may hold rows of any age.
-//   - When all inputs are idle it keeps its last value; only Advance moves it.
+//   - When all inputs are idle it stays, unless their own watermarks move, as
+//     the clock moves them: see minimum.
 type Min struct {
 	inputs  []input
 	unheard int   // inputs not heard yet
@@ -61,16 +62,34 @@ func (m *Min) AllIdle() bool {
 
 // Value is the present watermark of the task.
 func (m *Min) Value() int64 {
-	low, active := MaxTime, false
-	for i := range m.inputs {
-		if in := &m.inputs[i]; !in.idle || m.unheard > 0 {
-			low, active = min(low, in.watermark), true
+	m.last = max(m.last, minimum(m.inputs, m.unheard == 0))
+	return m.last
+}
+
+// minimum is the least watermark of the inputs that are not idle. Where all
+// are idle it is the least of those that ever had a row: it is no more than
+// what counted before they fell idle, so time stands still, until what is
+// behind the inputs moves them all (close_after_idle upstream). A partition
+// that is empty for ever must not hold that up.
+func minimum(inputs []input, idleness bool) int64 {
+	active, known := MaxTime, MaxTime
+	allIdle, none := true, true
+	for i := range inputs {
+		in := &inputs[i]
+		if !in.idle || !idleness {
+			active, allIdle = min(active, in.watermark), false
+		}
+		if in.watermark != MinTime {
+			known, none = min(known, in.watermark), false
 		}
 	}
-	if active {
-		m.last = max(m.last, low)
+	switch {
+	case !allIdle:
+		return active
+	case none:
+		return MinTime
 	}
-	return m.last
+	return known
 }
 
 // Advance moves the watermark on to a time that no input gave

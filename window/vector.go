@@ -63,17 +63,9 @@ func (v *Vector) extend(n int) {
 // Len is the number of upstream tasks.
 func (v *Vector) Len() int { return len(v.entries) }
 
-// Value is the minimum over the entries that are not idle.
+// Value is the minimum over the entries that are not idle, in O(N).
 func (v *Vector) Value() int64 {
-	low, active := MaxTime, false
-	for i := range v.entries {
-		if e := &v.entries[i]; !e.idle {
-			low, active = min(low, e.watermark), true
-		}
-	}
-	if active {
-		v.last = max(v.last, low)
-	}
+	v.last = max(v.last, minimum(v.entries, true))
 	return v.last
 }
 
