@@ -1,0 +1,135 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+)
+
+// Error says what is wrong with an expression's text, and where.
+type Error struct {
+	Offset int    // byte offset in the text
+	Len    int    // bytes; at least 1 but at the end of the text
+	Msg    string // unknown column "amout"
+	Hint   string // did you mean "amount"?; "" for none
+}
+
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Msg
+	}
+	return e.Msg + ": " + e.Hint
+}
+
+// span is a piece of the text in bytes.
+type span struct{ off, len int }
+
+func (s span) errorf(hint, format string, args ...any) *Error {
+	return &Error{Offset: s.off, Len: s.len, Msg: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// source maps the parser's positions, which count runes, to bytes.
+type source string
+
+func (s source) span(l file.Location) span {
+	from := s.byteOf(l.From)
+	to := from
+	if l.To > l.From {
+		to = from + source(s[from:]).byteOf(l.To-l.From)
+	} else if from < len(s) {
+		_, size := utf8.DecodeRuneInString(string(s[from:]))
+		to = from + size
+	}
+	return span{from, to - from}
+}
+
+func (s source) byteOf(rune int) int {
+	for i := range string(s) {
+		if rune == 0 {
+			return i
+		}
+		rune--
+	}
+	return len(s)
+}
+
+func (s source) of(n ast.Node) span {
+	switch n := n.(type) {
+	case *ast.ConditionalNode: // the parser's own place is behind the end, or none
+		return s.of(n.Cond)
+	case *ast.ChainNode:
+		return s.of(n.Node)
+	}
+	return s.span(n.Location())
+}
+
+// parseError translates an error of expr's parser.
+func parseError(text string, err error) *Error {
+	var fe *file.Error
+	if !errors.As(err, &fe) {
+		return &Error{Len: len(text), Msg: err.Error()}
+	}
+	at := source(text).span(fe.Location)
+	msg, hint := fe.Message, ""
+	if kind, rest, ok := strings.Cut(msg, "("); ok && strings.HasPrefix(kind, "unexpected token ") {
+		if token, err := strconv.Unquote(strings.TrimSuffix(rest, ")")); err == nil {
+			msg = fmt.Sprintf("unexpected %q", token)
+			switch token {
+			case "=":
+				hint = `"==" compares`
+			case "&", "|":
+				hint = fmt.Sprintf("logic is written %q", map[string]string{"&": "and", "|": "or"}[token])
+			}
+		}
+	}
+	if strings.HasPrefix(msg, "unexpected token EOF") || at.off >= len(text) {
+		msg = "unexpected end of the expression"
+	}
+	return at.errorf(hint, "%s", msg)
+}
+
+// didYouMean suggests the nearest of names, or nothing.
+func didYouMean(name string, names []string) string {
+	best, limit := "", 1+len(name)/4
+	for _, n := range names {
+		if strings.EqualFold(n, name) {
+			best = n
+			break
+		}
+		if d := distance(name, n); d <= limit {
+			best, limit = n, d-1
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// distance is the number of edits (a swap of neighbours is one) between a and b.
+func distance(a, b string) int {
+	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, prev2
+	}
+	return prev[len(b)]
+}
