@@ -1,0 +1,2 @@
+// Package state keeps the state of tasks: bytes that survive.
+package state

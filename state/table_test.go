@@ -1,0 +1,104 @@
+package state
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func benchTable(b testing.TB, n int) (*Lease, *Table, []string, []Slot) {
+	l, err := OpenMemory().Lease("p.1/0/0", []Spec{{Name: "s", Families: [2]FamilySpec{{Words: 4}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys := make([]string, n)
+	rows := make([]int32, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("sensor-%07d", i)
+		rows[i] = int32(i)
+	}
+	t := l.Tables()[0]
+	slots := make([]Slot, n)
+	if err := t.Resolve(keys, rows, slots); err != nil {
+		b.Fatal(err)
+	}
+	p := t.Open(Panes, math.MaxInt64)
+	for _, s := range slots {
+		p.Write(s)
+	}
+	if err := l.Commit(nil, nil); err != nil {
+		b.Fatal(err)
+	}
+	return l, t, keys, slots
+}
+
+func TestHotPathDoesNotAllocate(t *testing.T) {
+	l, tb, keys, slots := benchTable(t, 1000)
+	rows := make([]int32, len(keys))
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	p := tb.Pane(Panes, math.MaxInt64)
+	turn := func() {
+		if err := tb.Resolve(keys, rows, slots); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range slots {
+			acc, _ := p.Write(s)
+			acc[0]++
+		}
+		if err := l.Commit(nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn()
+	if n := testing.AllocsPerRun(10, turn); n != 0 {
+		t.Errorf("%v allocations per batch, want 0", n)
+	}
+}
+
+func BenchmarkResolveWrite(b *testing.B) {
+	for _, n := range []int{10_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			l, t, keys, _ := benchTable(b, n)
+			p := t.Pane(Panes, math.MaxInt64)
+			rng := rand.New(rand.NewPCG(1, 2))
+			const batch = 1024
+			bkeys, rows, slots := make([]string, batch), make([]int32, batch), make([]Slot, batch)
+			for i := range rows {
+				rows[i] = int32(i)
+			}
+			order := make([]string, 1<<20)
+			for i := range order {
+				order[i] = keys[rng.IntN(n)]
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := 0; i < b.N; i += batch {
+				copy(bkeys, order[i%len(order):])
+				t.Resolve(bkeys, rows, slots)
+				for _, s := range slots {
+					acc, _ := p.Write(s)
+					acc[0]++
+				}
+				if i/batch%200 == 199 {
+					l.Commit(nil, nil)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	_, t, _, slots := benchTable(b, 10_000)
+	p := t.Pane(Panes, math.MaxInt64)
+	n := 0
+	for b.Loop() {
+		acc, _ := p.Write(slots[n])
+		acc[0]++
+		if n++; n == len(slots) {
+			n = 0
+		}
+	}
+}
