@@ -1,0 +1,189 @@
+//go:build crash
+
+package e2e
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/leatstream/leat/bench/truth"
+)
+
+var (
+	embeddedRounds = flag.Int("embedded", 20, "crashes on the embedded broker")
+	kafkaRounds    = flag.Int("kafka", 5, "crashes on a real Kafka")
+	seed           = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the moments; a failed run prints its own")
+)
+
+const (
+	loadOver   = 5 * time.Second
+	flushEvery = 1 * time.Second
+)
+
+// The embedded broker in a process of its own: every second round it dies
+// together with the worker, and both go on from their folders.
+func TestCrashOnTheEmbeddedBroker(t *testing.T) {
+	moments := announce(t)
+	addr, data := freeAddr(t), t.TempDir()
+	broker := startBroker(t, addr, data)
+	for round := range *embeddedRounds {
+		t.Run(fmt.Sprint("round ", round), func(inRound *testing.T) {
+			crash(inRound, addr, round, moments, func() {
+				if round%2 == 1 {
+					broker.kill()
+					broker = startBroker(t, addr, data)
+				}
+			})
+		})
+	}
+}
+
+func TestCrashOnKafka(t *testing.T) {
+	if *kafkaRounds == 0 {
+		t.Skip("-kafka 0")
+	}
+	moments := announce(t)
+	broker := kafka(t)
+	for round := range *kafkaRounds {
+		t.Run(fmt.Sprint("round ", round), func(t *testing.T) {
+			crash(t, broker.Addr(), round, moments, func() {})
+		})
+	}
+}
+
+func announce(t *testing.T) *rand.Rand {
+	t.Logf("replay the moments with: make test-crash CRASH='-args -seed %d'", *seed)
+	return rand.New(rand.NewPCG(*seed, 0))
+}
+
+// crash is one round: a worker reads while rows arrive, is killed at a random
+// moment, starts again on its own folder, reads the rest, is told to go, and
+// finally closes what is open. atKill is what else happens at that moment.
+func crash(t *testing.T, addr string, round int, moments *rand.Rand, atKill func()) {
+	k := connect(t, addr)
+	name := fmt.Sprint("crash-", round)
+	topic := name + "-readings"
+	k.create(topic)
+	file, state := pipeline(t, "windows.yaml", name, topic), filepath.Join(t.TempDir(), "state")
+	admin := freeAddr(t)
+	run := func(more ...string) *process {
+		return start(t, "worker", append([]string{"run", file, "--brokers", addr, "--state-dir", state,
+			"--flush-every", flushEvery.String(), "--admin", admin}, more...)...)
+	}
+
+	loaded := make(chan error, 1)
+	go func() { loaded <- k.load(topic, true, loadOver) }()
+	worker := run()
+	moment := time.Duration(moments.Int64N(int64(loadOver + 2*time.Second)))
+	committing := k.watch(name, topic, moment, worker)
+	worker.kill()
+	atKill()
+	before := k.committed(name, topic)
+	restarted := time.Now()
+	worker = run()
+	if err := <-loaded; err != nil {
+		t.Fatal(err)
+	}
+	k.await(name, topic, truth.EventCount, 2*time.Minute, worker)
+	tail, full := restores(t, admin)
+	t.Logf("killed after %.2f s, %d rows committed, the first of them %.2f s before; up again and through %.1f s later; restores: %.0f from the tail, %.0f in full",
+		moment.Seconds(), before, committing.Seconds(), time.Since(restarted).Seconds(), tail, full)
+	// Twice the flush interval after the first commit, and one for a slow disk,
+	// something has been flushed: nothing may be restored from its beginning.
+	if committing > 3*flushEvery && (full > 0 || tail == 0) {
+		t.Errorf("%.0f restores in full and %.0f from the tail, %s after the first commit", full, tail, committing)
+	}
+	worker.drain(30 * time.Second)
+	worker = run("--until-end", "--close-windows")
+	worker.wait(2 * time.Minute)
+	if err := k.verify(name); err != nil {
+		t.Error(err)
+	}
+	k.forget(name, topic)
+}
+
+// watch lets a moment pass, and says how long ago the pipeline's first commit
+// was at its end; zero if there was none.
+func (c *cluster) watch(pipeline, topic string, moment time.Duration, running *process) time.Duration {
+	c.t.Helper()
+	end := time.Now().Add(moment)
+	var first time.Time
+	for time.Now().Before(end) {
+		if first.IsZero() && c.committed(pipeline, topic) > 0 {
+			first = time.Now()
+		}
+		if !running.running() {
+			c.t.Fatalf("%s ended by itself: %v", running.name, running.err)
+		}
+		time.Sleep(min(20*time.Millisecond, time.Until(end)))
+	}
+	if first.IsZero() {
+		return 0
+	}
+	return time.Since(first)
+}
+
+var restoreLine = regexp.MustCompile(`^leat_restores_total\{(?:[^}]*,)?kind="(tail|full)"[^}]*\} (\S+)`)
+
+// restores reads from the admin address how tasks came by their state.
+func restores(t *testing.T, admin string) (tail, full float64) {
+	t.Helper()
+	answer, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatalf("read the metrics: %v", err)
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(io.LimitReader(answer.Body, 16<<20)); lines.Scan(); {
+		m := restoreLine.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		n, err := strconv.ParseFloat(m[2], 64)
+		if err != nil {
+			t.Fatalf("read %q: %v", lines.Text(), err)
+		}
+		if m[1] == "tail" {
+			tail += n
+		} else {
+			full += n
+		}
+	}
+	return tail, full
+}
+
+// startBroker runs leat broker on a folder and waits until it answers.
+func startBroker(t *testing.T, addr, data string) *process {
+	t.Helper()
+	p := start(t, "broker", "broker", "--listen", addr, "--data-dir", data)
+	for {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			c.Close()
+			return p
+		}
+		if !p.running() {
+			t.Fatalf("the broker ended: %v\n%s", p.err, p.said())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
