@@ -6,7 +6,8 @@ import (
 )
 
 const avgDoc = "The average of x over the rows where x is not null: a double, null of nothing. " +
-	"Ints are summed exactly, doubles in the order of rows. With NaN among them, or infinities of both signs, it is NaN."
+	"Ints are summed exactly, doubles in the order of rows; a sum beyond the range of a double makes the row an error. " +
+	"With NaN among them, or infinities of both signs, it is NaN."
 
 func newAvg(args []Type) (Aggregate, error) {
 	t, err := number("avg", args)
