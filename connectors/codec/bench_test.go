@@ -31,9 +31,9 @@ func BenchmarkJSON(b *testing.B) {
 		schema *engine.Schema
 		opts   Options
 	}{
-		{"4of12/full", readingSchema, Options{}},
-		{"4of12/columns", readingSchema, Options{Validate: Columns}},
-		{"4of12/full/plain", readingSchema, Options{plain: true}},
+		{"4of12-full", readingSchema, Options{}},
+		{"4of12-columns", readingSchema, Options{Validate: Columns}},
+		{"4of12-full-plain", readingSchema, Options{plain: true}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			values := readings(1000)

@@ -51,9 +51,13 @@ func JSON(schema *engine.Schema, opts Options) (func() engine.Decoder, error) {
 			return nil, fmt.Errorf("column %q is nested too deep", f.Name)
 		}
 	}
+	enough := -1
+	if opts.Validate == Columns {
+		enough = 0
+	}
 	return func() engine.Decoder {
 		return &jsonDecoder{
-			schema: schema, root: newRoot(schema.Fields), columnsOnly: opts.Validate == Columns, plain: opts.plain,
+			schema: schema, root: newRoot(schema.Fields), enough: enough, plain: opts.plain,
 			seen: make([]uint64, len(schema.Fields)), credit: maxCredit,
 		}
 	}, nil
@@ -62,18 +66,18 @@ func JSON(schema *engine.Schema, opts Options) (func() engine.Decoder, error) {
 // jsonDecoder reads records with the graph of shape.go.
 type jsonDecoder struct {
 	scanner
-	schema      *engine.Schema
-	root        *node
-	columnsOnly bool
-	plain       bool
-	credit      int // edges that may still be learned
-	scratch     edge
+	schema  *engine.Schema
+	root    *node
+	plain   bool
+	credit  int // edges that may still be learned
+	scratch edge
 
 	rows    int
 	columns []engine.Column // the batch's
 	record  uint64          // number of the record, from 1
 	seen    []uint64        // per column: the last record that had it
 	left    int             // columns that this record has not had yet
+	enough  int             // stop reading when so many are left: 0, or never (-1)
 
 	text  []byte // scratch
 	arena arena
@@ -120,96 +124,139 @@ func (d *jsonDecoder) decode(buf []byte, i int) error {
 	return nil
 }
 
-// object reads buf, which must be one object, from text to value to text.
+// object reads buf, which must be one object, from text to value to text. It
+// does the common steps itself and leaves the others to next.
 func (d *jsonDecoder) object(root *node, buf []byte, i int) error {
 	s, p := root.start, 0
 	for {
-		e := s.match(buf, p)
-		guessed := e != nil
-		if !guessed {
-			if e = d.connect(s, buf, p); e == nil {
-				return d.syntax(buf)
+		e := s.likely
+		at := p + e.size
+		to, end := e.to, -1
+		if load(buf, p)&e.mask == e.head && (e.size <= 8 || e.rest(buf, p)) {
+			if e.opens != nil {
+				d.enter(e.opens, i)
 			}
-		}
-		to, at := e.to, p+len(e.text) // e may not outlive the next connect
-		end := d.step(e, buf, at, i)
-		if end < 0 && guessed {
-			// Perhaps the text went on: white space, or an object that opens.
-			if e = d.connect(s, buf, p); e == nil {
-				return d.syntax(buf)
+			if to == nil && at == len(buf) {
+				return nil
 			}
-			to, at = e.to, p+len(e.text)
-			end = d.step(e, buf, at, i)
+			if to != nil && at < len(buf) {
+				end = d.takeShort(to, buf, at, i)
+			}
 		}
 		if end < 0 {
-			return d.wrong(to, buf, at, i)
+			var err error
+			if to, end, err = d.next(s, buf, p, i); to == nil {
+				return err
+			}
 		}
-		if to == nil || d.left == 0 && d.columnsOnly {
+		if d.left == d.enough {
 			return nil
 		}
 		s, p = to, end
 	}
 }
 
-// step enters the objects that e opens and reads the value behind it, at p.
-func (d *jsonDecoder) step(e *edge, buf []byte, p, i int) int {
-	for _, n := range e.opens {
-		d.forget(n.cols, i)
+// next is one step of object for any text and value: from s, whose value ends
+// at p, to the next value and past it. No state means that buf has ended, or an
+// error.
+func (d *jsonDecoder) next(s *state, buf []byte, p, i int) (to *state, end int, err error) {
+	e := s.match(buf, p)
+	for guessed := e != nil; ; guessed = false {
+		if !guessed {
+			if e = d.connect(s, buf, p); e == nil {
+				return nil, 0, d.syntax(buf)
+			}
+		}
+		to, at := e.to, p+e.size // e may not outlive the next connect
+		d.enter(e.opens, i)
+		if to == nil {
+			return nil, 0, nil
+		}
+		if end = d.take(to, buf, at, i); end >= 0 {
+			return to, end, nil
+		}
+		if !guessed {
+			return nil, 0, d.wrong(to, buf, at, i)
+		}
+		// Perhaps the text goes on: white space, or an object that opens.
 	}
-	if e.to == nil {
-		return p
-	}
-	return d.take(e.to, buf, p, i)
 }
 
-// take reads the value of s at p into row i.
+// enter makes the columns of objects that begin, perhaps again, unread.
+func (d *jsonDecoder) enter(opens []*node, i int) {
+	for _, n := range opens {
+		d.forget(n.cols, i)
+	}
+}
+
+// takeShort reads the value of s at p, which is in buf, into row i: what fits a
+// word or two at once, the rest with take.
+func (d *jsonDecoder) takeShort(s *state, buf []byte, p, i int) int {
+	switch s.leaf {
+	case leafSkip:
+		if buf[p] == '"' {
+			x := load(buf, p+1)
+			if n := count(special(x)); byteAt(x, n) == '"' {
+				return p + n + 2
+			}
+		} else if n, _ := shortNumber(load(buf, p)); n > 0 {
+			return p + n
+		}
+	case leafString:
+		if buf[p] == '"' {
+			x := load(buf, p+1)
+			if n := count(special(x)); byteAt(x, n) == '"' && x&tops == 0 {
+				d.mark(s.col, i)
+				d.columns[s.col].Strs[i] = view(buf[p+1 : p+1+n])
+				return p + n + 2
+			}
+		}
+	}
+	return d.take(s, buf, p, i)
+}
+
+// take reads the value of s at p into row i. -1: it is not one, see wrong.
 func (d *jsonDecoder) take(s *state, buf []byte, p, i int) int {
 	if p >= len(buf) {
 		return d.stop(p, whyValue)
 	}
 	c := buf[p]
-	if s.leaf == leafSkip {
-		switch {
-		case c == '"':
-			return d.str(buf, p+1)
-		case digit(c):
-			return d.number(buf, p)
-		}
-		return d.skip(buf, p, s.in.depth)
-	}
-	if c == 'n' {
+	if c == 'n' && s.leaf != leafSkip {
 		return d.takeNull(s, buf, p, i)
 	}
+	col := s.col
 	switch s.leaf {
+	case leafSkip:
+		return d.skip(buf, p, s.in.depth)
 	case leafString:
 		if c != '"' {
 			break
 		}
 		text, end := d.textAt(buf, p+1)
 		if end >= 0 {
-			d.mark(s.col, i)
-			d.columns[s.col].Strs[i] = text
+			d.mark(col, i)
+			d.columns[col].Strs[i] = text
 		}
 		return end
 	case leafDouble:
 		v, end := d.double(buf, p)
 		if end >= 0 {
-			d.mark(s.col, i)
-			d.columns[s.col].Doubles[i] = v
+			d.mark(col, i)
+			d.columns[col].Doubles[i] = v
 		}
 		return end
 	case leafInt:
 		v, end := d.integer(buf, p)
 		if end >= 0 {
-			d.mark(s.col, i)
-			d.columns[s.col].Ints[i] = v
+			d.mark(col, i)
+			d.columns[col].Ints[i] = v
 		}
 		return end
 	case leafTime:
 		v, end := d.timestamp(buf, p, s.unit)
 		if end >= 0 {
-			d.mark(s.col, i)
-			d.columns[s.col].Ints[i] = v
+			d.mark(col, i)
+			d.columns[col].Ints[i] = v
 		}
 		return end
 	case leafBool:
@@ -220,8 +267,8 @@ func (d *jsonDecoder) take(s *state, buf []byte, p, i int) int {
 			end = d.word(buf, p, "false")
 		}
 		if end >= 0 {
-			d.mark(s.col, i)
-			d.columns[s.col].Bools[i] = c == 't'
+			d.mark(col, i)
+			d.columns[col].Bools[i] = c == 't'
 		}
 		return end
 	case leafBytes:
@@ -236,8 +283,8 @@ func (d *jsonDecoder) take(s *state, buf []byte, p, i int) int {
 		if err != nil {
 			return d.stop(p, whyValue)
 		}
-		d.mark(s.col, i)
-		d.columns[s.col].Strs[i] = d.arena.keep(raw)
+		d.mark(col, i)
+		d.columns[col].Strs[i] = d.arena.keep(raw)
 		return end
 	case leafAny:
 		return d.takeAny(s, buf, p, i)

@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"encoding/binary"
 	"math"
 	"strconv"
 )
@@ -17,6 +16,13 @@ var pow10 = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
 // decimals are at most 22 are one division of two exact doubles, which rounds
 // correctly. All others are strconv's.
 func (s *scanner) double(buf []byte, p int) (float64, int) {
+	x := load(buf, p)
+	if n, whole := shortNumber(x); n > whole {
+		before := uint64(1)<<(8*whole) - 1 // the point is taken out
+		return float64(few(x&before|x>>8&^before, n-1)) / pow10[n-1-whole], p + n
+	} else if n > 0 {
+		return float64(few(x, n)), p + n
+	}
 	start := p
 	neg := false
 	if p < len(buf) && buf[p] == '-' {
@@ -79,6 +85,9 @@ func (s *scanner) slow(buf []byte, p int) int {
 // integer reads a number as an int; -1 where there is none, or one that is not
 // an int: with decimals that are not zero, or out of an int64's range.
 func (s *scanner) integer(buf []byte, p int) (int64, int) {
+	if v, n := shortInt(buf, p); n > 0 {
+		return v, p + n
+	}
 	start := p
 	neg := false
 	if p < len(buf) && buf[p] == '-' {
@@ -87,12 +96,6 @@ func (s *scanner) integer(buf []byte, p int) (int64, int) {
 	}
 	first := p
 	var m uint64
-	if p+8 <= len(buf) {
-		if x := binary.LittleEndian.Uint64(buf[p:]); eightDigits(x) {
-			m = eight(x)
-			p += 8
-		}
-	}
 	for p < len(buf) && digit(buf[p]) {
 		m = m*10 + uint64(buf[p]-'0')
 		p++
@@ -116,21 +119,6 @@ func (s *scanner) integer(buf []byte, p int) (int64, int) {
 		return -int64(m), p
 	}
 	return int64(m), p
-}
-
-// eightDigits tells whether all eight bytes are ASCII digits.
-func eightDigits(x uint64) bool {
-	return (x&(ones*0xf0) | (x+ones*6)&(ones*0xf0)>>4) == ones*0x33
-}
-
-// eight is the value of eight digits, the first in the lowest byte.
-func eight(x uint64) uint64 {
-	x -= ones * '0'
-	x = x*10 + x>>8 // pairs in every other byte
-	const mask = 0x000000ff000000ff
-	const mul1 = 0x000f424000000064 // 100 + 1000000<<32
-	const mul2 = 0x0000271000000001 // 1 + 10000<<32
-	return ((x&mask)*mul1 + (x>>16&mask)*mul2) >> 32
 }
 
 // exactInt is the value of a valid JSON number, which may have decimals and an

@@ -1,10 +1,5 @@
 package codec
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
-
 // maxDepth is how many objects and arrays may be open at once in a record. It
 // bounds the stack; encoding/json's own limit is 10000.
 const maxDepth = 512
@@ -36,39 +31,20 @@ func (s *scanner) stop(at int, why string) int {
 	return -1
 }
 
-// Eight bytes at a time: every byte 1, every byte's top bit.
-const (
-	ones uint64 = 0x0101010101010101
-	tops uint64 = 0x8080808080808080
-)
-
 // plain finds the first byte from p on that a string cannot hold as it is (a
 // quote, a backslash, a control character) or the end of buf. wide is set where
 // some byte on the way, or in the word behind, is not ASCII.
-//
-// The subtractions below borrow only from bytes that are hits themselves, so
-// the lowest hit is exact.
 func plain(buf []byte, p int) (end int, wide bool) {
 	var all uint64
-	for p+8 <= len(buf) {
-		x := binary.LittleEndian.Uint64(buf[p:])
+	for p < len(buf) {
+		x := load(buf, p)
 		all |= x
-		hit := ((x ^ ones*'"') - ones) | ((x ^ ones*'\\') - ones) | (x - ones*0x20)
-		hit &= ^x & tops
-		if hit != 0 {
-			return p + bits.TrailingZeros64(hit)>>3, all&tops != 0
+		if hits := special(x); hits != 0 {
+			return min(p+count(hits), len(buf)), all&tops != 0
 		}
 		p += 8
 	}
-	for p < len(buf) {
-		c := buf[p]
-		if c == '"' || c == '\\' || c < 0x20 {
-			break
-		}
-		all |= uint64(c)
-		p++
-	}
-	return p, all&tops != 0
+	return len(buf), all&tops != 0
 }
 
 // str reads the rest of a string whose opening quote is behind.

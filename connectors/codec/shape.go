@@ -53,16 +53,30 @@ type state struct {
 	leaf  leaf
 	col   int // -1: none
 	unit  engine.TimeUnit
-	of    *node   // leafObject: the object
-	inner *node   // leafAny: declared columns inside the raw text
-	edges []*edge // the likeliest first
+	of    *node // leafObject: the object
+	inner *node // leafAny: declared columns inside the raw text
+	// What was learned: the edge that was last taken, and all.
+	likely *edge
+	edges  []*edge
 }
 
 // edge is the text between two values, and the value it leads to.
 type edge struct {
-	text  string
-	to    *state  // nil: the record ends behind text
-	opens []*node // the objects it enters, whose columns it makes null
+	head, mask uint64  // the first word of text
+	tail       uint64  // the last, where there are more than eight bytes
+	size       int     // of text
+	to         *state  // nil: the record ends behind text
+	opens      []*node // the objects it enters, whose columns it makes null
+	text       string
+}
+
+// unknown is the likely edge of a state that has none: it fits nowhere.
+var unknown = &edge{head: 1}
+
+// rest compares what is behind the first word.
+func (e *edge) rest(buf []byte, p int) bool {
+	end := p + e.size
+	return end <= len(buf) && load(buf, end-8) == e.tail && (e.size <= 16 || string(buf[p:end]) == e.text)
 }
 
 // Limits on what is learned: a record with keys that never repeat must not
@@ -91,8 +105,8 @@ func indexes(n int) []int {
 // grow adds the columns cols to n; the first skip bytes of their names are n's path.
 func grow(n *node, fields []engine.Field, cols []int, skip int) *node {
 	n.cols = cols
-	n.start = &state{in: n, leaf: leafStart, col: -1}
-	n.other = &state{in: n, leaf: leafSkip, col: -1}
+	n.start = &state{in: n, leaf: leafStart, col: -1, likely: unknown}
+	n.other = &state{in: n, leaf: leafSkip, col: -1, likely: unknown}
 	n.others = map[string]*state{}
 	inside := map[string][]int{}
 	var order []string
@@ -105,7 +119,7 @@ func grow(n *node, fields []engine.Field, cols []int, skip int) *node {
 			inside[key] = append(inside[key], c)
 			continue
 		}
-		n.leaves = append(n.leaves, &state{in: n, key: key, leaf: leaves[fields[c].Type], col: c, unit: fields[c].Unit})
+		n.leaves = append(n.leaves, &state{in: n, key: key, leaf: leaves[fields[c].Type], col: c, unit: fields[c].Unit, likely: unknown})
 	}
 	for _, key := range order {
 		cols := inside[key]
@@ -116,7 +130,7 @@ func grow(n *node, fields []engine.Field, cols []int, skip int) *node {
 		}
 		child := &node{name: key, path: path, parent: n, depth: n.depth + 1}
 		n.children = append(n.children, grow(child, fields, cols, skip+len(key)+1))
-		n.leaves = append(n.leaves, &state{in: n, key: key, leaf: leafObject, col: -1, of: child})
+		n.leaves = append(n.leaves, &state{in: n, key: key, leaf: leafObject, col: -1, of: child, likely: unknown})
 	}
 	return n
 }
@@ -130,16 +144,12 @@ func (n *node) leafOf(key string) *state {
 	return nil
 }
 
-// match finds the edge whose text is next in buf.
+// match finds the edge whose text is next in buf, to make it the likely one.
 func (s *state) match(buf []byte, p int) *edge {
-	for k, e := range s.edges {
-		if end := p + len(e.text); end <= len(buf) && string(buf[p:end]) == e.text {
-			if e.to == nil && end < len(buf) {
-				continue
-			}
-			if k > 0 && !strings.HasPrefix(s.edges[k-1].text, e.text) {
-				s.edges[k-1], s.edges[k] = e, s.edges[k-1]
-			}
+	for _, e := range s.edges {
+		end := p + e.size
+		if end <= len(buf) && string(buf[p:end]) == e.text && (e.to != nil || end == len(buf)) {
+			s.likely = e
 			return e
 		}
 	}
@@ -213,7 +223,7 @@ func (d *jsonDecoder) find(n *node, raw []byte) *state {
 	if len(n.others) >= maxOthers || len(raw) > maxText || d.plain || d.credit == 0 {
 		return n.other
 	}
-	s := &state{in: n, key: string(raw), leaf: leafSkip, col: -1}
+	s := &state{in: n, key: string(raw), leaf: leafSkip, col: -1, likely: unknown}
 	n.others[s.key] = s
 	return s
 }
@@ -221,26 +231,31 @@ func (d *jsonDecoder) find(n *node, raw []byte) *state {
 // learn makes e an edge of s where there is room for it. The edge it returns is
 // good until the next call.
 func (d *jsonDecoder) learn(s *state, e *edge, text []byte, to *state) *edge {
-	e.to = to
-	e.text = view(text)
+	e.to, e.text, e.size = to, view(text), len(text)
 	if d.plain || d.credit == 0 || len(text) > maxText {
 		return e
 	}
 	for _, known := range s.edges {
 		if known.text == e.text && known.to == to {
-			return e // white space or a brace behind it made it fail
+			return e // its value made it fail
 		}
 	}
 	d.credit--
 	if len(s.edges) == maxEdges {
-		s.edges = s.edges[:maxEdges-1] // the unlikeliest
+		s.edges = slices.Delete(s.edges, d.credit%maxEdges, d.credit%maxEdges+1) // any
 	}
-	learned := &edge{text: strings.Clone(e.text), to: to, opens: slices.Clone(e.opens)}
+	learned := &edge{to: to, text: strings.Clone(e.text), size: e.size, opens: slices.Clone(e.opens)}
+	learned.head = load(text, 0)
+	learned.mask = ^uint64(0) >> (64 - 8*min(e.size, 8))
+	if e.size > 8 {
+		learned.tail = load(text, e.size-8)
+	}
 	// A text that begins as another one must be tried before it.
 	at := slices.IndexFunc(s.edges, func(known *edge) bool { return strings.HasPrefix(learned.text, known.text) })
 	if at < 0 {
 		at = len(s.edges)
 	}
 	s.edges = slices.Insert(s.edges, at, learned)
+	s.likely = learned
 	return learned
 }
