@@ -1,0 +1,276 @@
+package sse
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// conn is one client's stream; its handler's goroutine does everything.
+type conn struct {
+	hub   *Hub
+	view  *view
+	group *group
+	ctx   context.Context
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	gone  <-chan struct{}
+
+	version uint64 // of the table, as the client has it
+	seq     uint64 // of the last mark written
+}
+
+// serveLive is GET /live/{pipeline}/{sink}.
+func (h *Hub) serveLive(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	if p, ok := r.Context().Value(probeKey{}).(*probe); ok {
+		p.reached, p.err = true, writable(rc)
+		return
+	}
+	v := h.view(r.PathValue("pipeline") + "/" + r.PathValue("sink"))
+	if v == nil {
+		h.noView(w, r)
+		return
+	}
+	f, err := parseFilter(v.spec, r.URL.Query()["key"])
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if err := writable(rc); err != nil {
+		h.log.Error("serve a live view: a middleware hides the connection", "err", err)
+		refuse(w, http.StatusInternalServerError, "this server cannot stream: "+err.Error())
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store, no-transform")
+	header.Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	c := &conn{hub: h, view: v, ctx: r.Context(), w: w, rc: rc}
+	draining, why := h.enter()
+	if why != "" {
+		// Any other status would stop an EventSource for good; evicting another
+		// client in its favour would make a storm.
+		h.metrics.Rejected(v.name, why)
+		c.write(fmt.Appendf(nil, "retry: %d\n\n", h.between(20*time.Second, 60*time.Second).Milliseconds()))
+		return
+	}
+	defer h.leave()
+	h.metrics.Connections(v.name, 1)
+	defer h.metrics.Connections(v.name, -1)
+	if !c.write(fmt.Appendf(nil, "retry: %d\n\n", h.between(2*time.Second, 5*time.Second).Milliseconds())) {
+		return
+	}
+	cursor := r.Header.Get("Last-Event-ID")
+	if q := r.URL.Query().Get("cursor"); q != "" {
+		cursor = q
+	}
+	c.serve(f, cursor, draining)
+}
+
+// serve runs the stream: wait for the table, say hello, bring the client to
+// the present, then follow.
+func (c *conn) serve(f filter, cursor string, draining <-chan struct{}) {
+	life := time.NewTimer(c.hub.between(c.hub.opts.MinLife, c.hub.opts.MaxLife))
+	defer life.Stop()
+	beats := time.NewTicker(c.hub.opts.Heartbeat)
+	defer beats.Stop()
+	ready, gone := c.view.doors()
+	c.gone = gone
+	for open := false; !open; {
+		select {
+		case <-ready:
+			open = true
+		case <-beats.C:
+			if !c.write([]byte(": catching up\n\n")) {
+				return
+			}
+		case <-gone:
+			return
+		case <-draining:
+			return
+		case <-life.C:
+			return
+		case <-c.ctx.Done():
+			return
+		}
+	}
+	c.group = c.view.join(f)
+	defer c.view.leave(c.group)
+	if !c.start(cursor) {
+		return
+	}
+	var leave <-chan time.Time // set when draining: our turn in the grace period
+	for {
+		b := c.group.beat.Load()
+		if !c.follow(b) {
+			return
+		}
+		select {
+		case <-b.next:
+		case <-beats.C:
+			if !c.write([]byte(": still here\n\n")) {
+				return
+			}
+		case <-life.C:
+			c.drain(0, 2*time.Second)
+			return
+		case <-draining:
+			draining = nil
+			t := time.NewTimer(c.hub.turn())
+			defer t.Stop()
+			leave = t.C
+		case <-leave:
+			c.drain(time.Second, 5*time.Second)
+			return
+		case <-gone:
+			c.drain(0, 2*time.Second)
+			return
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+// start writes hello and the client's first frame: what changed since its
+// cursor, or everything.
+func (c *conn) start(cursor string) bool {
+	fr, reason := c.group.resume(cursor)
+	if reason == reasonAhead {
+		fr, reason = c.await(cursor)
+	}
+	resumed := fr != nil
+	if !resumed {
+		fr = c.group.snapshot()
+		if reason != reasonNone {
+			c.hub.metrics.Resync(c.view.name, reason)
+		}
+	}
+	if !c.write(c.hello(resumed, reason)) || !c.send(fr) {
+		return false
+	}
+	if resumed {
+		return c.write([]byte("event: ready\ndata: {}\n\n"))
+	}
+	return true
+}
+
+// await gives this node a moment to reach what the client has seen on
+// another: showing it the past would be a partial resume.
+func (c *conn) await(cursor string) (fr *frame, reason string) {
+	limit := time.NewTimer(5 * time.Second)
+	defer limit.Stop()
+	for {
+		b := c.group.beat.Load()
+		if fr, reason = c.group.resume(cursor); reason != reasonAhead {
+			return fr, reason
+		}
+		select {
+		case <-b.next:
+		case <-limit.C:
+			return nil, reason
+		case <-c.gone:
+			return nil, reason
+		case <-c.ctx.Done():
+			return nil, reason
+		}
+	}
+}
+
+// follow writes what a beat has for this client.
+func (c *conn) follow(b *beat) bool {
+	if c.version < b.version {
+		fr := b.frame
+		if fr == nil || fr.from > c.version || fr.to <= c.version {
+			fr = c.group.from(c.version)
+		}
+		if !c.send(fr) {
+			return false
+		}
+	}
+	if b.seq == c.seq {
+		return true
+	}
+	c.seq = b.seq
+	if !c.write(b.mark) {
+		return false
+	}
+	// Marks move offsets too: let the cursor follow, unless the client is
+	// already beyond this beat.
+	return c.version != b.version || c.write(b.cursor)
+}
+
+func (c *conn) send(fr *frame) bool {
+	size := 0
+	for _, b := range fr.blocks {
+		if !c.write(b) {
+			return false
+		}
+		size += len(b)
+	}
+	c.version = fr.to
+	c.hub.metrics.Frame(c.view.name, size)
+	return true
+}
+
+// write sends a block with a deadline of its own: a server-wide write timeout
+// would cut the stream, none at all would keep a dead phone for 15 minutes.
+// The deadline is the network's, hence the real clock.
+func (c *conn) write(block []byte) bool {
+	if c.rc.SetWriteDeadline(time.Now().Add(c.hub.opts.WriteTimeout)) != nil {
+		return false
+	}
+	if _, err := c.w.Write(block); err != nil {
+		return false
+	}
+	return c.rc.Flush() == nil
+}
+
+// drain tells the client to come back soon, to any node, and where.
+func (c *conn) drain(from, to time.Duration) {
+	ms := c.hub.between(from, to).Milliseconds()
+	c.write(fmt.Appendf(nil, "retry: %d\nevent: drain\ndata: {\"retry_ms\":%d}\n\n", ms, ms))
+}
+
+// hello is what a client must know to read the rest.
+type hello struct {
+	View        string              `json:"view"`
+	Epoch       string              `json:"epoch"`
+	Schema      []engine.ViewColumn `json:"schema"`
+	Key         []string            `json:"key"`
+	Windowed    bool                `json:"windowed"`
+	Stream      bool                `json:"stream"`
+	HistoryMS   int64               `json:"history_ms"`
+	RefreshMS   int64               `json:"refresh_ms"`
+	MaxRows     int                 `json:"max_rows,omitempty"`
+	HeartbeatMS int64               `json:"heartbeat_ms"`
+	Now         int64               `json:"now"` // this node's clock, epoch ms
+	Resumed     bool                `json:"resumed"`
+	Reason      string              `json:"reason,omitempty"`
+}
+
+func (c *conn) hello(resumed bool, reason string) []byte {
+	s := c.view.spec
+	m := hello{View: s.Name, Epoch: c.group.epoch, Schema: s.Columns, Key: s.KeyColumns, Windowed: s.Windowed, Stream: s.Stream,
+		HistoryMS: s.History.Milliseconds(), RefreshMS: s.Refresh.Milliseconds(), HeartbeatMS: c.hub.opts.Heartbeat.Milliseconds(),
+		Now: c.hub.opts.Now().UnixMilli(), Resumed: resumed, Reason: reason}
+	if s.Stream {
+		m.MaxRows = s.MaxRows
+	}
+	b, _ := json.Marshal(m) // plain fields: cannot fail; JSON has no raw line ends
+	return append(append([]byte("event: hello\ndata: "), b...), "\n\n"...)
+}
+
+func refuse(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	b := append([]byte(`{"status":`), strconv.Itoa(status)...)
+	b = engine.AppendString(append(b, `,"error":`...), message)
+	_, _ = w.Write(append(b, "}\n"...))
+}

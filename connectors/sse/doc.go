@@ -1,0 +1,48 @@
+// Package sse shows live views: rows that keep changing, in a browser.
+//
+//	task ─▶ Sink ─▶ <pipeline>.<sink>.view ─▶ Tail ─▶ table ─▶ tick ─▶ group ─▶ clients
+//	        writer          a topic          one reader    each      one per
+//	        (run)                            per node      refresh   filter
+//	                                         (run, serve)
+//
+// A view is a topic that every serving node reads whole, so any node can
+// serve any client, and a cursor taken on one node resumes on another. There
+// are only a few types: Sink writes a task's rows and marks; a table holds a
+// view's newest rows in the order of their last change; a group encodes each
+// frame once for all clients with one filter; a conn is one client's stream;
+// the Hub owns them and answers HTTP.
+//
+// The stream of GET /live/{pipeline}/{sink}?key=…&cursor=…:
+//
+//	retry: 2718                                  random, 2 to 5 s
+//	event: hello     {"view","epoch","schema","resumed","reason",…}
+//	event: snapshot  {"rows":[…]}                blocks of at most 64 KB
+//	event: ready     {"row_count"}               the rows since hello replace all others
+//	event: delta     {"upsert":[…],"delete":[…],"watermark","expire_before"}
+//	id: v1.<epoch>.<offset vector>               on the last block of a frame only
+//	event: mark      {"watermark","lag_ms","stalled",…}   each second, data or not
+//	event: drain     {"retry_ms"}                the server ends the stream; come back
+//	: still here                                 each 15 s
+//
+// Rows carry their identity as "_key"; "delete" lists identities. A snapshot
+// may also come later in a stream, to a client that fell too far behind.
+//
+// What must stay true:
+//
+//   - A client's rows after a frame are the table at the frame's version, and
+//     its cursor never lies beyond its rows. Between snapshot and delta nothing
+//     is missing: frames may overlap, never leave a gap.
+//   - A cursor that cannot be resumed exactly gives a snapshot and the reason.
+//   - A row of a window is gone when window_end < watermark - history: writer,
+//     reader and page apply the same rule, so age needs no tombstones.
+//   - A slow client costs no memory: its backlog is a suffix of the table's
+//     list. A stalled one delays nobody and ends at its write deadline.
+//   - Record data is hostile: rows are checked to be JSON and put on one line,
+//     keys cannot pose as marks, the page only ever sets text.
+//   - No third-party assets, no CORS, names checked, nothing cached.
+//
+// Goroutines: per view one in Tail (run) and one that ticks (frames), owned
+// by Hub.Run; per client its handler's. Locks: group.mu, then view.mu.
+//
+// To add a panel: one file in web/panels, one line in web/panels/kinds.js.
+package sse

@@ -1,0 +1,251 @@
+package sse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// Handler serves everything a browser or an API client asks of this room:
+//
+//	/                                  index of dashboards
+//	/d/{pipeline}                      a dashboard
+//	/assets/…                          the page's own files
+//	/live/{pipeline}/{sink}            a view as an event stream
+//	/v1/views, /v1/views/{p}/{s}       the views, and one's rows now
+//	/v1/dashboards, /v1/dashboards/{p} the dashboards, and one's panels
+//
+// What wraps it must give its ResponseWriter an Unwrap method: CheckMiddleware
+// tells whether it does.
+func (h *Hub) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /live/{pipeline}/{sink}", h.serveLive)
+	mux.HandleFunc("GET /v1/views", h.serveViews)
+	mux.HandleFunc("GET /v1/views/{pipeline}/{sink}", h.serveRows)
+	mux.HandleFunc("GET /v1/dashboards", h.serveBoards)
+	mux.HandleFunc("GET /v1/dashboards/{pipeline}", h.serveBoard)
+	mux.HandleFunc("GET /{$}", servePage("index.html"))
+	mux.HandleFunc("GET /d/{pipeline}", servePage("dashboard.html"))
+	mux.HandleFunc("GET /assets/{file...}", serveAsset)
+	return h.guard(mux)
+}
+
+// guard is in front of everything: the Host check, and the headers that keep
+// a browser from mixing our pages with anybody else's.
+func (h *Hub) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; object-src 'none'")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("Cache-Control", "no-store")
+		if !h.knownHost(r.Host) {
+			refuse(w, http.StatusMisdirectedRequest, fmt.Sprintf("this server is not asked as %q: name it in hosts", r.Host))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// knownHost tells whether a request may name us so. An address cannot be
+// rebound, a name can.
+func (h *Hub) knownHost(host string) bool {
+	name := host
+	if n, _, err := net.SplitHostPort(host); err == nil {
+		name = n
+	}
+	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	if name == "localhost" || net.ParseIP(name) != nil {
+		return true
+	}
+	return slices.ContainsFunc(h.opts.Hosts, func(allowed string) bool {
+		return allowed == "*" || strings.EqualFold(allowed, name) || strings.EqualFold(allowed, host)
+	})
+}
+
+// viewInfo is a view in GET /v1/views.
+type viewInfo struct {
+	Name     string              `json:"name"`
+	Pipeline string              `json:"pipeline"`
+	Sink     string              `json:"sink"`
+	Stream   string              `json:"stream"`
+	Schema   []engine.ViewColumn `json:"schema"`
+	Key      []string            `json:"key"`
+	Windowed bool                `json:"windowed"`
+	Appends  bool                `json:"appends"` // rows without a key
+}
+
+func (h *Hub) infos(pipeline string) []viewInfo {
+	infos := []viewInfo{}
+	for _, name := range h.names() {
+		v := h.view(name)
+		if v == nil || pipeline != "" && v.spec.Pipeline != pipeline {
+			continue
+		}
+		s := v.spec
+		infos = append(infos, viewInfo{s.Name, s.Pipeline, s.Sink, "/live/" + s.Pipeline + "/" + s.Sink, s.Columns, s.KeyColumns, s.Windowed, s.Stream})
+	}
+	return infos
+}
+
+func (h *Hub) serveViews(w http.ResponseWriter, _ *http.Request) { answer(w, h.infos("")) }
+
+// serveRows is the read side: a view's rows now, all or those of a key.
+func (h *Hub) serveRows(w http.ResponseWriter, r *http.Request) {
+	v := h.view(r.PathValue("pipeline") + "/" + r.PathValue("sink"))
+	if v == nil {
+		h.noView(w, r)
+		return
+	}
+	f, err := parseFilter(v.spec, r.URL.Query()["key"])
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	rows, s, ok := v.read(f)
+	if !ok {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, "this node is still reading the view; ask again in a second")
+		return
+	}
+	list := make([]json.RawMessage, 0, len(rows))
+	for _, r := range rows {
+		if f.match(r.value) {
+			list = append(list, r.value)
+		}
+	}
+	answer(w, map[string]any{"view": v.name, "status": s, "rows": list})
+}
+
+// read copies the rows a filter may keep.
+func (v *view) read(f filter) (rows []row, s status, ok bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.caught {
+		return nil, status{}, false
+	}
+	s = statusOf(v.table, v.now().UnixMilli())
+	if len(v.spec.KeyColumns) == 1 && len(f.columns) == 1 {
+		// The column is the record's key: no need to look at all rows.
+		if r := v.table.rows[f.texts[0]]; r != nil && r.value != nil {
+			rows = []row{*r}
+		}
+		return rows, s, true
+	}
+	return v.table.all(), s, true
+}
+
+// boardInfo is a dashboard in GET /v1/dashboards.
+type boardInfo struct {
+	Pipeline  string          `json:"pipeline"`
+	Title     string          `json:"title"`
+	Dashboard json.RawMessage `json:"dashboard,omitempty"`
+	Views     []viewInfo      `json:"views"`
+}
+
+func (h *Hub) board(pipeline string) (boardInfo, bool) {
+	h.mu.Lock()
+	b := h.boards[pipeline]
+	h.mu.Unlock()
+	if b == nil {
+		return boardInfo{}, false
+	}
+	info := boardInfo{Pipeline: pipeline, Title: b.title, Dashboard: b.dashboard, Views: h.infos(pipeline)}
+	var titled struct {
+		Title string `json:"title"`
+	}
+	if json.Unmarshal(b.dashboard, &titled) == nil && titled.Title != "" {
+		info.Title = titled.Title
+	}
+	if info.Title == "" {
+		info.Title = pipeline
+	}
+	return info, true
+}
+
+func (h *Hub) serveBoards(w http.ResponseWriter, _ *http.Request) {
+	h.mu.Lock()
+	names := slices.Sorted(maps.Keys(h.boards))
+	h.mu.Unlock()
+	list := []boardInfo{}
+	for _, name := range names {
+		if b, ok := h.board(name); ok {
+			b.Dashboard = nil
+			list = append(list, b)
+		}
+	}
+	answer(w, list)
+}
+
+func (h *Hub) serveBoard(w http.ResponseWriter, r *http.Request) {
+	b, ok := h.board(r.PathValue("pipeline"))
+	if !ok {
+		refuse(w, http.StatusNotFound, fmt.Sprintf("no dashboard %q here", r.PathValue("pipeline")))
+		return
+	}
+	answer(w, b)
+}
+
+func answer(w http.ResponseWriter, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "encode the answer: "+err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(b, '\n'))
+}
+
+// writable tells whether a response can be streamed: flushed at once, with a
+// deadline for each write.
+func writable(rc *http.ResponseController) error {
+	if err := rc.SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("set a write deadline: %w", err)
+	}
+	return nil // what has deadlines can be flushed: both are the connection's
+}
+
+// CheckMiddleware sends a request through a handler that wraps ours and tells
+// whether streams would work behind it. The worker calls it before it listens.
+func CheckMiddleware(h http.Handler) error {
+	p := new(probe)
+	ctx := context.WithValue(context.Background(), probeKey{}, p)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/live/probe/probe", nil)
+	if err != nil {
+		return fmt.Errorf("check the middleware: %w", err)
+	}
+	h.ServeHTTP(probeWriter{}, r)
+	if !p.reached {
+		return errors.New("check the middleware: a request did not reach the live views")
+	}
+	if p.err != nil {
+		return fmt.Errorf("check the middleware: it hides the connection, its ResponseWriter needs an Unwrap method: %w", p.err)
+	}
+	return nil
+}
+
+type probeKey struct{}
+
+type probe struct {
+	reached bool
+	err     error
+}
+
+// probeWriter can do what a real connection can, and drops what is written.
+type probeWriter struct{}
+
+func (probeWriter) Header() http.Header              { return http.Header{} }
+func (probeWriter) WriteHeader(int)                  {}
+func (probeWriter) Write(b []byte) (int, error)      { return len(b), nil }
+func (probeWriter) Flush()                           {}
+func (probeWriter) SetWriteDeadline(time.Time) error { return nil }

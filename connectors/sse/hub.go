@@ -1,0 +1,294 @@
+package sse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// Tailer is where a view's records come from; engine.Cluster is one.
+type Tailer interface {
+	// Tail reads all partitions of a topic from the given offsets (missing: the
+	// log's start) until ctx ends, and calls fn from one goroutine with each
+	// fetch and the positions reached. fn copies what it keeps.
+	Tail(ctx context.Context, topic engine.Topic, from map[engine.Partition]engine.Offset,
+		fn func(rows []*engine.Rows, pos map[engine.Partition]engine.Offset) error) error
+}
+
+// A Tailer that is also an ender tells the ends of the log, up to which a
+// view must have read before it is shown; without it a view is shown at once.
+type ender interface {
+	EndOffsets(ctx context.Context, topic engine.Topic) (map[engine.Partition]engine.Offset, error)
+}
+
+// A Tailer that is also a describer tells topics' ids, so that a topic that
+// was deleted and created again is known for another one.
+type describer interface {
+	Topics(ctx context.Context, names ...engine.Topic) (map[engine.Topic]engine.TopicInfo, error)
+}
+
+// Options are the hub's. The zero value serves on loopback names.
+type Options struct {
+	// Hosts are the names under which this server may be asked, beside
+	// localhost and IP addresses; "*" allows all. A page on another name that
+	// was rebound to our address is refused (421).
+	Hosts []string
+	// MaxConnections bounds live streams; default 10000 (about 300 MB). Above
+	// it a client is told to come back in 20 to 60 s.
+	MaxConnections int
+	// MinLife and MaxLife are the ends of a connection's random life; default
+	// 5 and 10 minutes. It resumes where it was, perhaps on another node.
+	MinLife, MaxLife time.Duration
+	// Heartbeat is the time between comment lines, which keep proxies from
+	// closing a stream; default 15 s.
+	Heartbeat time.Duration
+	// WriteTimeout is how long one write to a client may take; default 10 s.
+	WriteTimeout time.Duration
+	// Metrics counts; default: nobody does.
+	Metrics Metrics
+	// Log is for what an operator should see; default slog.Default.
+	Log *slog.Logger
+	// Now is the clock of rows and marks; default time.Now.
+	Now func() time.Time
+	// Random gives numbers in [0, 1) for jitter; default math/rand.
+	Random func() float64
+}
+
+// Hub serves live views and their pages from this node. Make it with NewHub,
+// give it views with Add, start it with Run.
+type Hub struct {
+	opts    Options
+	log     *slog.Logger
+	metrics Metrics
+
+	mu     sync.Mutex
+	views  map[string]*served
+	boards map[string]*board // by pipeline
+	start  func(*served)     // set while Run runs
+	conns  int
+	empty  chan struct{} // closed when the last stream has gone, while draining
+	drain  chan struct{} // closed when draining
+	until  time.Time     // by when streams should have gone
+}
+
+// served is a view and what runs it.
+type served struct {
+	*view
+	cancel context.CancelFunc // nil: not started
+}
+
+// board is a pipeline's dashboard.
+type board struct {
+	title     string
+	dashboard json.RawMessage
+}
+
+// NewHub makes a hub without views.
+func NewHub(o Options) *Hub {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	set(&o.MinLife, 5*time.Minute)
+	set(&o.MaxLife, max(10*time.Minute, o.MinLife))
+	set(&o.Heartbeat, 15*time.Second)
+	set(&o.WriteTimeout, 10*time.Second)
+	if o.MaxConnections <= 0 {
+		o.MaxConnections = 10000
+	}
+	if o.Metrics == nil {
+		o.Metrics = noMetrics{}
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	return &Hub{opts: o, log: o.Log, metrics: o.Metrics, views: map[string]*served{}, boards: map[string]*board{},
+		drain: make(chan struct{}), empty: make(chan struct{})}
+}
+
+// Add serves a view, and gives its pipeline a dashboard (JSON; nil: one is
+// drawn from the view's columns) and a title. It may be called at any time
+// from any goroutine; a view added again with other columns or another
+// generation starts anew.
+func (h *Hub) Add(spec engine.ViewSpec, dashboard json.RawMessage, title string) {
+	if spec.Name == "" {
+		spec.Name = spec.Pipeline + "/" + spec.Sink
+	}
+	if spec.Topic == "" {
+		spec.Topic = topicOf(spec)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b := h.boards[spec.Pipeline]; b == nil || len(dashboard) > 0 || title != "" {
+		h.boards[spec.Pipeline] = &board{title: title, dashboard: dashboard}
+	}
+	if old := h.views[spec.Name]; old != nil {
+		if reflect.DeepEqual(old.spec, defaults(spec)) {
+			return
+		}
+		if old.cancel != nil {
+			old.cancel()
+		}
+		old.end()
+	}
+	s := &served{view: newView(spec, &h.opts)}
+	h.views[spec.Name] = s
+	if h.start != nil {
+		h.start(s)
+	}
+}
+
+// Run reads the views' topics until ctx ends, and returns when all its
+// goroutines have: two for each view, and Tail's own.
+func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
+	var wg sync.WaitGroup
+	h.mu.Lock()
+	if h.start != nil {
+		h.mu.Unlock()
+		return errors.New("run hub: it is running already")
+	}
+	h.start = func(s *served) {
+		var one context.Context
+		one, s.cancel = context.WithCancel(ctx)
+		wg.Go(func() {
+			defer s.cancel()
+			s.run(one, tailer)
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.views)) {
+		h.start(h.views[name])
+	}
+	h.mu.Unlock()
+
+	<-ctx.Done()
+	h.mu.Lock()
+	h.start = nil
+	h.mu.Unlock()
+	wg.Wait()
+	return nil
+}
+
+// Ready tells whether all views have caught up with their topics and the hub
+// takes clients: what /readyz says.
+func (h *Hub) Ready() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.start == nil || h.isDraining() {
+		return false
+	}
+	for _, s := range h.views {
+		ready, _ := s.doors()
+		select {
+		case <-ready:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Drain sends all clients to other nodes, spread over the time until ctx's
+// deadline (30 s without one), and returns when they have gone or ctx ends.
+// New ones are told to come back later.
+func (h *Hub) Drain(ctx context.Context) {
+	h.mu.Lock()
+	if !h.isDraining() {
+		h.until = h.opts.Now().Add(30 * time.Second)
+		if d, ok := ctx.Deadline(); ok {
+			h.until = d
+		}
+		close(h.drain)
+		if h.conns == 0 {
+			close(h.empty)
+		}
+	}
+	h.mu.Unlock()
+	select {
+	case <-h.empty:
+	case <-ctx.Done():
+	}
+}
+
+func (h *Hub) isDraining() bool {
+	select {
+	case <-h.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// turn is when a stream leaves while draining: at random within the first
+// four fifths of the grace, so that the rest is for slow goodbyes.
+func (h *Hub) turn() time.Duration {
+	h.mu.Lock()
+	left := h.until.Sub(h.opts.Now())
+	h.mu.Unlock()
+	return time.Duration(h.opts.Random() * 0.8 * float64(max(0, left)))
+}
+
+// enter counts a stream in, or says why not.
+func (h *Hub) enter() (draining <-chan struct{}, why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.isDraining() {
+		return nil, "draining"
+	}
+	if h.conns >= h.opts.MaxConnections {
+		return nil, "capacity"
+	}
+	h.conns++
+	return h.drain, ""
+}
+
+func (h *Hub) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conns--; h.conns == 0 && h.isDraining() {
+		close(h.empty)
+	}
+}
+
+func (h *Hub) view(name string) *view {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.views[name]; s != nil {
+		return s.view
+	}
+	return nil
+}
+
+// names lists the views, sorted.
+func (h *Hub) names() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.views))
+}
+
+func (h *Hub) noView(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("pipeline") + "/" + r.PathValue("sink")
+	refuse(w, http.StatusNotFound, fmt.Sprintf("no view %q here; there are: %s", name, strings.Join(h.names(), ", ")))
+}
+
+func (h *Hub) between(low, high time.Duration) time.Duration {
+	return low + time.Duration(h.opts.Random()*float64(high-low))
+}

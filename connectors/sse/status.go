@@ -1,0 +1,63 @@
+package sse
+
+import (
+	"encoding/json"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// staleAfter is the age, in milliseconds, at which a task's mark says that
+// the task is not running: marks come each second.
+const staleAfter = 5000
+
+// status is a whole view's truth, put together from its tasks' marks: what
+// the page's top bar says. Counts are sums, the age is the oldest's.
+type status struct {
+	Watermark    *int64 `json:"watermark"` // complete to here; null: not every task was heard
+	ExpireBefore *int64 `json:"expire_before,omitempty"`
+	Ended        bool   `json:"ended,omitempty"` // the input has an end and it was reached
+	Idle         bool   `json:"idle,omitempty"`
+	LagMillis    int64  `json:"lag_ms"`
+	LagRecords   int64  `json:"lag_records"`
+	Late         int64  `json:"late"`
+	Dropped      int64  `json:"dropped"`
+	Rest         int64  `json:"rest,omitempty"` // rows left out by max_keys
+	Stalled      []int  `json:"stalled"`        // tasks not heard for 5 s
+	Holding      string `json:"holding,omitempty"`
+	AgeMillis    int64  `json:"age_ms"` // of the oldest mark
+	Rows         int    `json:"row_count"`
+	Now          int64  `json:"now"` // this node's clock, epoch ms
+}
+
+// statusOf reads a table's marks; the view's mu is held.
+func statusOf(t *table, now int64) status {
+	w := t.watermark()
+	s := status{Watermark: timePtr(w), Ended: w == engine.MaxTime && len(t.marks) > 0, ExpireBefore: timePtr(t.floor),
+		Stalled: []int{}, Idle: true, Rows: t.live, Now: now}
+	lowest := engine.MaxTime
+	for i, m := range t.marks {
+		if m.At == 0 || now-m.At > staleAfter {
+			s.Stalled = append(s.Stalled, i)
+		}
+		if m.At == 0 {
+			s.Idle = false
+			continue
+		}
+		s.AgeMillis = max(s.AgeMillis, now-m.At)
+		s.LagMillis = max(s.LagMillis, m.LagMillis)
+		s.LagRecords += m.LagRecords
+		s.Late += m.Late
+		s.Dropped += m.Dropped
+		s.Rest += m.Rest
+		s.Idle = s.Idle && m.Idle
+		if mw := m.watermark(); mw < lowest {
+			lowest, s.Holding = mw, m.Holding
+		}
+	}
+	return s
+}
+
+func markBlock(s status) []byte {
+	b, _ := json.Marshal(s) // plain fields: cannot fail
+	return append(append([]byte("event: mark\ndata: "), b...), "\n\n"...)
+}

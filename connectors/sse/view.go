@@ -1,0 +1,300 @@
+package sse
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// view is one live view on this node: the table that a single reader keeps,
+// and the groups of clients that look at it.
+//
+//	Tail ─▶ apply ─▶ table ─▶ tick ─▶ group (one per filter) ─▶ its clients
+//	        under mu          each refresh: encoded once per group
+//
+// mu guards the table. Only apply changes rows, only tick moves ticked; rows
+// are copied under mu and encoded outside it.
+type view struct {
+	name    string
+	log     *slog.Logger
+	metrics Metrics
+	now     func() time.Time
+	spec    engine.ViewSpec // never changes
+
+	mu     sync.Mutex
+	table  *table
+	epoch  string
+	topic  string                             // the topic's id, as the epoch was made from it
+	ends   map[engine.Partition]engine.Offset // log ends at the start; nil: not asked yet
+	caught bool                               // the table has reached ends
+	ready  chan struct{}                      // closed when caught up
+	gone   chan struct{}                      // closed when the table is replaced: clients leave
+	ticked uint64                             // version of the last frame
+	seq    uint64                             // number of the last mark
+	groups map[string]*group
+}
+
+func newView(spec engine.ViewSpec, o *Options) *view {
+	v := &view{name: spec.Name, log: o.Log.With("view", spec.Name), metrics: o.Metrics, now: o.Now, spec: defaults(spec)}
+	v.fresh()
+	return v
+}
+
+// fresh starts with an empty table; mu is held or not needed yet.
+func (v *view) fresh() {
+	v.table = newTable(v.spec)
+	v.ends, v.caught, v.ticked = nil, false, 0
+	v.ready, v.gone = make(chan struct{}), make(chan struct{})
+	v.groups = map[string]*group{}
+}
+
+// run reads the view's topic and makes its frames until ctx ends; it returns
+// when both its goroutines have.
+func (v *view) run(ctx context.Context, tailer Tailer) {
+	var wg sync.WaitGroup
+	wg.Go(func() { v.frames(ctx) })
+	for ctx.Err() == nil {
+		if err := v.follow(ctx, tailer); err != nil && ctx.Err() == nil {
+			v.log.Warn("view: reading again in a second", "err", err)
+		}
+		wait(ctx, time.Second)
+	}
+	wg.Wait()
+}
+
+// follow tails the topic from where the table is.
+func (v *view) follow(ctx context.Context, tailer Tailer) error {
+	if d, ok := tailer.(describer); ok {
+		infos, err := d.Topics(ctx, v.spec.Topic)
+		if err != nil {
+			return fmt.Errorf("describe %s: %w", v.spec.Topic, err)
+		}
+		if info := infos[v.spec.Topic]; info.Exists {
+			v.identify(info.ID, info.Partitions)
+		} else {
+			return fmt.Errorf("read %s: the topic does not exist yet", v.spec.Topic)
+		}
+	} else {
+		v.identify("", v.spec.Tasks)
+	}
+	if e, ok := tailer.(ender); ok && !v.asked() {
+		ends, err := e.EndOffsets(ctx, v.spec.Topic)
+		if err != nil {
+			return fmt.Errorf("read the end of %s: %w", v.spec.Topic, err)
+		}
+		v.setEnds(ends)
+	} else if !ok {
+		v.setEnds(nil)
+	}
+	if err := tailer.Tail(ctx, v.spec.Topic, v.positions(), v.apply); err != nil {
+		return fmt.Errorf("tail %s: %w", v.spec.Topic, err)
+	}
+	return nil
+}
+
+// identify gives the table its epoch. A topic that was created anew has other
+// offsets: everything starts again, and no old cursor is good.
+func (v *view) identify(topicID string, partitions int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.epoch != "" && v.topic != topicID {
+		v.log.Warn("view: the topic was recreated, reading it from its start")
+		close(v.gone)
+		v.fresh()
+	}
+	v.topic = topicID
+	v.epoch = epochOf(v.spec, topicID)
+	v.table.grow(partitions)
+}
+
+// epochOf names what a cursor's offsets belong to: the topic's id and the
+// pipeline's generation, in letters that a cursor may hold.
+func epochOf(spec engine.ViewSpec, topicID string) string {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s\x00%s", spec.Topic, topicID)
+	return fmt.Sprintf("%x-%d", h.Sum64()&0xffffffffff, spec.Generation)
+}
+
+func (v *view) asked() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ends != nil
+}
+
+func (v *view) setEnds(ends map[engine.Partition]engine.Offset) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if ends == nil {
+		ends = map[engine.Partition]engine.Offset{}
+	}
+	v.ends = ends
+	v.checkCaught()
+}
+
+func (v *view) positions() map[engine.Partition]engine.Offset {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	from := map[engine.Partition]engine.Offset{}
+	for p, o := range v.table.pos {
+		if o > 0 {
+			from[engine.Partition(p)] = engine.Offset(o)
+		}
+	}
+	return from
+}
+
+// apply is Tail's callback, called from one goroutine.
+func (v *view) apply(rows []*engine.Rows, pos map[engine.Partition]engine.Offset) error {
+	now := v.now().UnixMilli()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.table.apply(rows, pos, now)
+	v.checkCaught()
+	return nil
+}
+
+// checkCaught opens the view to clients once the table has reached the ends.
+func (v *view) checkCaught() {
+	if v.caught || v.ends == nil {
+		return
+	}
+	for p, end := range v.ends {
+		if int(p) >= len(v.table.pos) || v.table.pos[p] < int64(end) {
+			return
+		}
+	}
+	v.caught, v.ticked, v.table.changes = true, v.table.version, 0
+	close(v.ready)
+	v.log.Info("view: caught up", "rows", v.table.live)
+}
+
+// frames ticks until ctx ends: a frame each refresh, a mark each second.
+func (v *view) frames(ctx context.Context) {
+	refresh, second := time.NewTicker(v.spec.Refresh), time.NewTicker(time.Second)
+	defer refresh.Stop()
+	defer second.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-refresh.C:
+			v.tick(false)
+		case <-second.C:
+			v.tick(true)
+		}
+	}
+}
+
+// tick publishes what changed since the last tick to each group.
+func (v *view) tick(withMark bool) {
+	now := v.now().UnixMilli()
+	v.mu.Lock()
+	v.table.forget(now)
+	if !v.caught || (v.table.version == v.ticked && !withMark) {
+		v.mu.Unlock()
+		return
+	}
+	from := v.ticked
+	rows, ok := v.table.since(from)
+	conflated := int(v.table.changes) - len(rows)
+	v.ticked, v.table.changes = v.table.version, 0
+	h := headOf(v.table, v.epoch)
+	var mark []byte
+	if withMark {
+		v.seq++
+		mark = markBlock(statusOf(v.table, now))
+	}
+	seq := v.seq
+	groups := make([]*group, 0, len(v.groups))
+	for _, g := range v.groups {
+		groups = append(groups, g)
+	}
+	v.mu.Unlock()
+
+	if !ok {
+		rows = nil // clients find no frame that fits and take a snapshot
+	}
+	for _, g := range groups {
+		g.publish(rows, ok, from, h, mark, seq)
+	}
+	if conflated > 0 {
+		v.metrics.Conflated(v.name, conflated)
+	}
+	if len(rows) > 0 {
+		v.metrics.EventToScreen(v.name, max(0, float64(now-v.born(&rows[len(rows)-1]))/1000))
+	}
+}
+
+// born is when a row could be known: its window's end where it is closed,
+// its record's time otherwise. Epoch ms.
+func (v *view) born(r *row) int64 {
+	if r.end != 0 && r.value != nil {
+		if raw, ok := field(r.value, "final"); !ok || string(raw) == "true" {
+			return r.end
+		}
+	}
+	return r.at
+}
+
+// headOf describes a table as it is; mu is held.
+func headOf(t *table, epoch string) head {
+	return head{version: t.version, watermark: t.watermark(), floor: t.floor, cursor: encodeCursor(epoch, t.pos)}
+}
+
+// join finds or makes the group of a filter and counts a client in. The
+// client calls leave.
+func (v *view) join(f filter) *group {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	g := v.groups[f.canon]
+	if g == nil {
+		g = &group{view: v, table: v.table, epoch: v.epoch, filter: f}
+		g.beat.Store(&beat{next: make(chan struct{})})
+		v.groups[f.canon] = g
+	}
+	g.clients++
+	return g
+}
+
+func (v *view) leave(g *group) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if g.clients--; g.clients == 0 && v.groups[g.filter.canon] == g {
+		delete(v.groups, g.filter.canon)
+	}
+}
+
+// doors are the channels of the table as it is now.
+func (v *view) doors() (ready, gone <-chan struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ready, v.gone
+}
+
+// end sends all clients away: the view is no longer served.
+func (v *view) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	close(v.gone)
+	v.fresh()
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// topicOf is the name a view's topic has by default.
+func topicOf(v engine.ViewSpec) engine.Topic {
+	return engine.Topic(strings.Join([]string{v.Pipeline, v.Sink, "view"}, "."))
+}
