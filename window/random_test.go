@@ -172,6 +172,19 @@ func TestVectorAgainstHistory(t *testing.T) {
 	}
 }
 
+// TestVectorGrowsUnread: growth keeps a minimum that nobody had asked for.
+func TestVectorGrowsUnread(t *testing.T) {
+	v := NewVector(1)
+	for _, n := range []int{1, 3} {
+		if err := v.Stamp(0, n, 10, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v.Value() != 10 {
+		t.Fatalf("fell back to %d", v.Value())
+	}
+}
+
 // FuzzDecodeVector: broken bytes are an error, and what decodes encodes to
 // something that decodes to the same.
 func FuzzDecodeVector(f *testing.F) {

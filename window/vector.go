@@ -55,8 +55,9 @@ func (v *Vector) extend(n int) {
 	if n <= len(v.entries) {
 		return
 	}
-	for at := v.Value(); len(v.entries) < n; {
-		v.entries = append(v.entries, input{watermark: at})
+	v.Value() // what the old entries said remains the least
+	for len(v.entries) < n {
+		v.entries = append(v.entries, input{watermark: MinTime})
 	}
 }
 

@@ -392,6 +392,54 @@ func TestVarianceFarFromZero(t *testing.T) {
 	}
 }
 
+// TestAllNaNsAreOne: whatever their bits, and they have an order place of
+// their own, above +Inf.
+func TestAllNaNsAreOne(t *testing.T) {
+	for _, bits := range []uint64{math.MaxUint64, 1<<63 - 1, 0xfff0000000000001, 0x7ff0000000000001} {
+		rows := []aggregate.Column{column(aggregate.Double, []any{math.Float64frombits(bits), math.Inf(1)})}
+		for name, want := range map[string]any{"min": math.Inf(1), "max": math.NaN()} {
+			k, _ := aggregate.Lookup(name)
+			agg, _ := k.New([]aggregate.Type{aggregate.Double})
+			acc := make([]uint64, agg.Words())
+			_ = agg.Add(acc, rows, 0, nil)
+			if got := append1(agg, acc, nil); !same(got, math.NaN()) {
+				t.Errorf("%s of the NaN %x is %v", name, bits, got)
+			}
+			_ = agg.Add(acc, rows, 1, nil)
+			if got := append1(agg, acc, nil); !same(got, want) {
+				t.Errorf("%s of the NaN %x and +Inf is %v", name, bits, got)
+			}
+		}
+	}
+}
+
+// TestManyNaNs: beyond 62 of them in one accumulator they are not counted one
+// by one, and stay until nothing is left.
+func TestManyNaNs(t *testing.T) {
+	values := []any{1.0, 4.0}
+	for range 100 {
+		values = append(values, math.NaN())
+	}
+	rows := []aggregate.Column{column(aggregate.Double, values)}
+	for _, name := range []string{"sum", "avg", "variance", "stddev"} {
+		k, _ := aggregate.Lookup(name)
+		agg, _ := k.New([]aggregate.Type{aggregate.Double})
+		acc := make([]uint64, agg.Words())
+		for i := range values {
+			_ = agg.Add(acc, rows, int32(i), nil)
+		}
+		for i := len(values) - 1; i >= 0; i-- {
+			if got := append1(agg, acc, nil); i > 1 && !same(got, math.NaN()) {
+				t.Fatalf("%s with %d NaN: %v", name, i-1, got)
+			}
+			_ = agg.(aggregate.Subtracter).Subtract(acc, rows, int32(i), nil)
+		}
+		if slices.ContainsFunc(acc, func(w uint64) bool { return w != 0 }) {
+			t.Fatalf("%s: nothing is left, but %x", name, acc)
+		}
+	}
+}
+
 // TestKinds walks the table.
 func TestKinds(t *testing.T) {
 	types := []aggregate.Type{aggregate.Invalid, aggregate.Any + 1}
