@@ -71,6 +71,10 @@ type Rows struct {
 	Offsets   []int64
 	Times     []int64              // Kafka timestamps, epoch ms
 	Headers   func(i int) []Header // headers of row i; may be nil
+	// Next is the position behind the rows and behind control records that
+	// follow them (0: the last offset plus one). Rows may be empty with only
+	// Next moved: a transaction's marker at the log's end.
+	Next Offset
 }
 
 // Len is the number of rows.
@@ -92,6 +96,7 @@ type Batch struct {
 	Sel    []int32  // rows in use, ascending
 	Cols   []Column // by schema position; nil Old/New sides follow Op
 	Time   []int64  // event time per row, epoch ms
+	Stamp  []int64  // Kafka timestamp of the record a sink makes of the row; nil: Time
 	Origin []int64  // per row: watermark of its source partition just before the row; nil: never late
 	Op     []Op     // nil for streams
 	Old    []Column // nil for streams; the old row where Op is Update or Delete

@@ -85,8 +85,18 @@ type Context struct {
 	Partitions func(Topic) int
 	// Count adds to a counter: null_keys, null_values, late, late_after_idle, …
 	Count func(counter string, n int)
-	// Watermark is the task's present watermark (for marks).
+	// Watermark is the watermark that reached the operator (for marks, stamps).
 	Watermark func() int64
+	// Idle tells whether all inputs of the task are idle (for stamps).
+	Idle func() bool
+	// Sub and Generation name the sub-topology in stamps.
+	Sub, Generation int
+	// Stats tells where the task stands (marks of a view).
+	Stats func() TaskSnapshot
+
+	// The operator's state at the last commit, which a rollback brings back.
+	saved              []byte
+	savedIn, savedDown int64
 }
 
 // Decoder turns source records into columns. One per task and source; it may

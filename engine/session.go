@@ -144,3 +144,14 @@ type Start struct {
 	Latest bool
 	At     int64 // epoch ms; used when > 0
 }
+
+// StdoutTopic is the pseudo topic of a stdout sink: its records never reach a
+// broker; who ends the transaction writes them as lines once it committed.
+func StdoutTopic(sink string) Topic { return Topic(stdoutPrefix + sink) }
+
+const stdoutPrefix = "stdout:"
+
+// IsStdout tells whether a topic is a stdout sink's.
+func (t Topic) IsStdout() bool {
+	return len(t) >= len(stdoutPrefix) && t[:len(stdoutPrefix)] == stdoutPrefix
+}

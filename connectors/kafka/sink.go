@@ -1,0 +1,159 @@
+package kafka
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/leatstream/leat/connectors/codec"
+	"github.com/leatstream/leat/engine"
+)
+
+// SinkSpec describes a kafka sink: rows of a schema as JSON records.
+type SinkSpec struct {
+	Topic  engine.Topic
+	Schema *engine.Schema
+	// Key are the columns of the wire key: the text of one, a JSON object of
+	// several. Nil: the input record's key and partition are kept.
+	Key []int
+	// GroupKey are the columns whose wire key chooses the partition (murmur2);
+	// nil: those of Key. Windows of one group stay in one partition.
+	GroupKey []int
+	Drop     []int // columns left out of the value
+	// OnlyFinal leaves updates out: only: final.
+	OnlyFinal bool
+	Style     engine.ValueStyle
+	// TimestampNow gives records the append time; event time is then in the
+	// header leat.event_time.
+	TimestampNow bool
+	Headers      map[string]string
+	Table        bool // deletes become tombstones
+}
+
+// Sink writes rows to a topic, in the lane's transaction.
+func Sink(spec SinkSpec) func(*engine.Context) (engine.Operator, error) {
+	return func(ctx *engine.Context) (engine.Operator, error) {
+		s := &sink{spec: spec, ctx: ctx, n: ctx.Partitions(spec.Topic)}
+		if s.n <= 0 {
+			return nil, fmt.Errorf("topic %s has no partitions", spec.Topic)
+		}
+		if s.spec.GroupKey == nil {
+			s.spec.GroupKey = spec.Key
+		}
+		s.samePartitionKey = slices.Equal(s.spec.GroupKey, spec.Key)
+		s.encoder = codec.NewEncoder(spec.Schema, codec.EncoderOptions{Style: spec.Style, Drop: spec.Drop})
+		for _, k := range sortedKeys(spec.Headers) {
+			s.headers = append(s.headers, engine.Header{Key: k, Value: []byte(spec.Headers[k])})
+		}
+		return s, nil
+	}
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+type sink struct {
+	spec             SinkSpec
+	ctx              *engine.Context
+	n                int
+	encoder          *codec.Encoder
+	samePartitionKey bool
+	headers          []engine.Header
+	scratch          []byte
+	keyBuf           []byte
+}
+
+// closedByIdle marks results that the clock, not a row, released.
+var closedByIdle = engine.Header{Key: "leat.closed_by", Value: []byte("idle")}
+
+// Process writes one record per row.
+func (s *sink) Process(b *engine.Batch, _ engine.Emit) error {
+	headers := s.headers
+	if b.ClosedByIdle {
+		headers = append(slices.Clone(headers), closedByIdle)
+	}
+	for _, i := range b.Sel {
+		if s.spec.OnlyFinal && b.Final != nil && !b.Final[i] {
+			continue
+		}
+		deleted := b.Op != nil && b.Op[i] == engine.Delete
+		cols := b.Cols
+		if deleted {
+			cols = b.Old
+		}
+		r := engine.Record{Topic: s.spec.Topic, Headers: headers}
+		s.time(&r, b, i)
+		buf, keyed := s.key(&r, b, cols, i)
+		k := len(buf)
+		if !deleted {
+			buf = s.encoder.AppendRow(buf, cols, i)
+		}
+		s.scratch = buf
+		rec := s.ctx.Arena(len(buf))
+		copy(rec, buf)
+		if keyed {
+			r.Key = rec[:k:k]
+		}
+		if !deleted {
+			r.Value = rec[k:]
+		} else if !keyed {
+			continue // nothing to name what was deleted
+		}
+		s.ctx.Produce(r)
+	}
+	return nil
+}
+
+// key appends the wire key of row i to the scratch and sets the partition.
+func (s *sink) key(r *engine.Record, b *engine.Batch, cols []engine.Column, i int32) (buf []byte, keyed bool) {
+	buf = s.scratch[:0]
+	if s.spec.Key == nil {
+		if b.Src == nil {
+			r.Partition = engine.Partition(s.ctx.Task % s.n)
+			return buf, false
+		}
+		// The record's own key; a null key stays in the input's partition.
+		if key := b.Src.Keys[i]; key != nil {
+			r.Partition = engine.PartitionOf(key, s.n)
+			return append(buf, key...), true
+		}
+		r.Partition = b.Src.Partition % engine.Partition(s.n)
+		return buf, false
+	}
+	row := engine.Batch{Schema: b.Schema, Cols: cols}
+	buf, keyed = engine.AppendKey(buf, &row, s.spec.Key, i)
+	if s.samePartitionKey {
+		if keyed {
+			r.Partition = engine.PartitionOf(buf, s.n)
+		} else {
+			r.Partition = engine.Partition(s.ctx.Task % s.n)
+		}
+		return buf, keyed
+	}
+	var ok bool
+	if s.keyBuf, ok = engine.AppendKey(s.keyBuf[:0], &row, s.spec.GroupKey, i); ok {
+		r.Partition = engine.PartitionOf(s.keyBuf, s.n)
+	} else {
+		r.Partition = engine.Partition(s.ctx.Task % s.n)
+	}
+	return buf, keyed
+}
+
+// time sets the record's timestamp: the greatest event time that contributed.
+func (s *sink) time(r *engine.Record, b *engine.Batch, i int32) {
+	at := b.Time[i]
+	if b.Stamp != nil {
+		at = b.Stamp[i]
+	}
+	if s.spec.TimestampNow {
+		r.Headers = append(slices.Clone(r.Headers), engine.Header{Key: "leat.event_time", Value: strconv.AppendInt(nil, at, 10)})
+		return
+	}
+	r.Time = at
+}

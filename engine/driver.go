@@ -1,0 +1,338 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/leatstream/leat/state"
+)
+
+// Driver runs a topology without a broker: the same tasks, commits and
+// changelogs over logs in memory. leat pipe and leat test are made of it, so
+// every test of a pipeline tests its recovery too. Not safe for concurrent use.
+type Driver struct {
+	topo       *Topology
+	partitions int
+	db         *state.DB
+	tasks      []*Task
+	logs       map[TopicPartition]*memoryLog
+	committed  map[TopicPartition]OffsetCommit
+	results    func(Topic, Record)
+	keepState  bool
+	now        int64
+	number     int64
+	batch      int
+}
+
+// DriverOptions say how a Driver runs.
+type DriverOptions struct {
+	Partitions int   // of every source topic; default 1
+	Now        int64 // where the clock starts, epoch ms
+	Batch      int   // rows per turn; default 1000
+	Restarts   bool  // Restart will be called: keep changelogs
+	// Result gets each committed record of topics that are not internal.
+	Result func(Topic, Record)
+}
+
+// memoryLog is one partition in memory; base is the offset of records[0].
+type memoryLog struct {
+	base    int64
+	records []Record
+}
+
+func (l *memoryLog) end() int64 { return l.base + int64(len(l.records)) }
+
+// NewDriver opens all tasks of a topology.
+func NewDriver(topo *Topology, o DriverOptions) (*Driver, error) {
+	d := &Driver{topo: topo, partitions: max(o.Partitions, 1), logs: map[TopicPartition]*memoryLog{}, committed: map[TopicPartition]OffsetCommit{},
+		results: o.Result, keepState: o.Restarts, now: o.Now, batch: o.Batch}
+	if d.batch == 0 {
+		d.batch = 1000
+	}
+	return d, d.open()
+}
+
+func (d *Driver) open() error {
+	d.db, d.tasks = state.OpenMemory(), nil
+	for _, sub := range d.topo.Subs {
+		for p := range Partition(d.partitions) {
+			t, err := d.openTask(sub, p)
+			if err != nil {
+				return err
+			}
+			d.tasks = append(d.tasks, t)
+		}
+	}
+	return nil
+}
+
+func (d *Driver) openTask(sub *SubTopology, p Partition) (*Task, error) {
+	var lease *state.Lease
+	var found Recovery
+	if specs := sub.StoreSpecs(); len(specs) > 0 {
+		var err error
+		if lease, err = d.db.Lease(d.topo.StateName(sub, p), specs); err != nil {
+			return nil, err
+		}
+		if found, err = Recover(context.Background(), d.topo, sub, p, lease, d.read, nil); err != nil {
+			return nil, err
+		}
+	}
+	t, err := NewTask(d.topo, sub, p, lease, TaskEnv{
+		Lane: "driver/0", Tasks: d.partitions, Log: slog.New(slog.DiscardHandler),
+		Partitions: func(Topic) int { return d.partitions },
+		Now:        func() int64 { return d.now },
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, tp := range t.Inputs() {
+		c, ok := d.committed[tp]
+		meta, _ := DecodeOffsetMeta(c.Metadata)
+		if !ok {
+			c.Offset = 0
+		}
+		t.Take(tp, c.Offset, meta, d.now)
+	}
+	return t, t.Recovered(found, d.now)
+}
+
+func (d *Driver) read(_ context.Context, tp TopicPartition, from Offset, fn func(*Rows) error) (Offset, error) {
+	l := d.log(tp)
+	if len(l.records) == 0 {
+		return Offset(l.end()), nil
+	}
+	return Offset(l.end()), fn(rowsOf(tp, l.records, max(int64(from), l.base)-l.base, l.end()-l.base, l.base))
+}
+
+func (d *Driver) log(tp TopicPartition) *memoryLog {
+	l := d.logs[tp]
+	if l == nil {
+		l = new(memoryLog)
+		d.logs[tp] = l
+	}
+	return l
+}
+
+func rowsOf(tp TopicPartition, recs []Record, from, to, base int64) *Rows {
+	r := &Rows{Topic: tp.Topic, Partition: tp.Partition}
+	recs = recs[from:to]
+	for i := range recs {
+		r.Keys, r.Values = append(r.Keys, recs[i].Key), append(r.Values, recs[i].Value)
+		r.Times, r.Offsets = append(r.Times, recs[i].Time), append(r.Offsets, base+from+int64(i))
+	}
+	r.Headers = func(i int) []Header { return recs[i].Headers }
+	return r
+}
+
+// Partitions is the partition count of every topic.
+func (d *Driver) Partitions() int { return d.partitions }
+
+// Feed appends one record to a source's topic. Its bytes are kept.
+func (d *Driver) Feed(r Record) {
+	l := d.log(TopicPartition{r.Topic, r.Partition})
+	l.records = append(l.records, r)
+}
+
+// Run processes everything that is in the logs, until all is quiet.
+func (d *Driver) Run() error {
+	for {
+		busy := false
+		for _, t := range d.tasks {
+			b, err := d.turn(t)
+			if err != nil {
+				return err
+			}
+			busy = busy || b
+		}
+		if !busy {
+			return nil
+		}
+	}
+}
+
+// budgetRows and budgetBytes bound one Advance (a fifth of a second's work).
+const (
+	budgetRows  = 50_000
+	budgetBytes = 16 << 20
+)
+
+// turn is a lane's turn for one task: read, advance, commit.
+func (d *Driver) turn(t *Task) (busy bool, err error) {
+	if !t.Closing() {
+		for _, tp := range t.Inputs() {
+			l, at := d.log(tp), int64(t.Positions()[tp])
+			if at >= l.end() {
+				continue
+			}
+			busy = true
+			to := min(l.end(), at+int64(d.batch))
+			if err := t.Process(rowsOf(tp, l.records, at-l.base, to-l.base, l.base)); err != nil {
+				return false, err
+			}
+		}
+	}
+	done, err := t.Advance(&Budget{Rows: budgetRows, Bytes: budgetBytes})
+	if err != nil {
+		return false, err
+	}
+	d.number++
+	dirty, err := t.Prepare(!done, d.number)
+	if err != nil || !dirty {
+		return busy || !done, err
+	}
+	return true, d.commit(t)
+}
+
+// commit is the transaction: all records and offsets at once.
+func (d *Driver) commit(t *Task) error {
+	produced := map[TopicPartition]Offset{}
+	for _, r := range t.Records() {
+		if r.Time == 0 {
+			r.Time = d.now
+		}
+		tp := TopicPartition{r.Topic, r.Partition}
+		internal := d.internal(r.Topic)
+		if internal || d.isSource(r.Topic) {
+			r.Key, r.Value = clone(r.Key), clone(r.Value)
+			l := d.log(tp)
+			l.records = append(l.records, r)
+			if strings.HasSuffix(string(r.Topic), ".changelog") {
+				d.compact(l)
+			}
+			produced[tp] = Offset(l.end())
+		}
+		if !internal && d.results != nil {
+			d.results(r.Topic, r)
+		}
+	}
+	for _, c := range t.Offsets(d.number) {
+		d.committed[c.TopicPartition] = c
+		if !strings.HasSuffix(string(c.Topic), ".changelog") {
+			l := d.log(c.TopicPartition)
+			if n := int64(c.Offset) - l.base; n > 4096 && n == int64(len(l.records)) {
+				l.base, l.records = int64(c.Offset), nil
+			}
+		}
+	}
+	return t.Committed(produced)
+}
+
+func clone(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	return append([]byte{}, b...)
+}
+
+// compact keeps the newest record per key, as the broker would; without
+// restarts nobody reads a changelog, and nothing is kept.
+func (d *Driver) compact(l *memoryLog) {
+	const least = 20_000
+	if !d.keepState {
+		l.base, l.records = l.end(), l.records[:0]
+		return
+	}
+	if len(l.records) < least {
+		return
+	}
+	newest := map[string]int{}
+	for i, r := range l.records {
+		newest[string(r.Key)] = i
+	}
+	var kept []Record
+	for i, r := range l.records {
+		if newest[string(r.Key)] == i && r.Value != nil {
+			kept = append(kept, r)
+		}
+	}
+	if len(kept) > len(l.records)/2 {
+		return
+	}
+	l.base = l.end() - int64(len(kept))
+	l.records = kept
+}
+
+func (d *Driver) internal(topic Topic) bool {
+	s := string(topic)
+	return strings.HasPrefix(s, d.topo.Pipeline+".") && (strings.HasSuffix(s, ".changelog") || strings.HasSuffix(s, ".repartition"))
+}
+
+func (d *Driver) isSource(topic Topic) bool {
+	for _, sub := range d.topo.Subs {
+		for _, s := range sub.Sources {
+			for _, t := range s.Topics {
+				if t == topic {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// AdvanceWatermark moves the watermark of all sources, and closes what that
+// completes.
+func (d *Driver) AdvanceWatermark(to int64) error {
+	for _, t := range d.tasks {
+		t.AdvanceTo(to)
+	}
+	return d.Run()
+}
+
+// AdvanceClock moves the clock: throttles, idleness, close_after_idle. It goes
+// in steps of a second at most, as a lane's turns would.
+func (d *Driver) AdvanceClock(ms int64) error {
+	for end := d.now + ms; d.now < end; {
+		d.now = min(end, d.now+1000)
+		for _, t := range d.tasks {
+			for _, tp := range t.Silent(d.now) {
+				t.AtEnd(tp, Offset(d.log(tp).end()))
+			}
+			t.Tick(d.now)
+		}
+		if err := d.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends the input: every window closes, sub-topology by sub-topology.
+func (d *Driver) Close() error {
+	for _, t := range d.tasks {
+		t.CloseAll()
+	}
+	if err := d.Run(); err != nil {
+		return err
+	}
+	for _, t := range d.tasks {
+		if _, err := t.Prepare(true, d.number); err != nil {
+			return err
+		}
+		if err := d.commit(t); err != nil {
+			return err
+		}
+	}
+	for _, t := range d.tasks {
+		if !t.Finished() {
+			return E(Fatal, "end of input", fmt.Errorf("task %s still waits for a watermark", t.ID))
+		}
+	}
+	return nil
+}
+
+// Restart throws every task and all local state away and rebuilds them from
+// the logs, as another machine would.
+func (d *Driver) Restart() error {
+	if err := d.Run(); err != nil {
+		return err
+	}
+	d.db.Close()
+	return d.open()
+}
+
+// Tasks are the driver's tasks, for tests and metrics.
+func (d *Driver) Tasks() []*Task { return d.tasks }

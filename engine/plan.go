@@ -1,0 +1,333 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Plan is what a topology becomes on a cluster: how many tasks there are, how
+// many partitions each topic has. The plan in force is kept in the compacted
+// topic <pipeline>.meta; a worker whose plan does not fit it does not start.
+type Plan struct {
+	Version     int               `json:"v"`
+	Fingerprint string            `json:"fingerprint"`
+	Generation  int               `json:"generation"`
+	Tasks       map[string]int    `json:"tasks"`      // by sub-topology, named by its first source
+	Partitions  map[Topic]int     `json:"partitions"` // of every topic read or written
+	Stores      map[string]string `json:"stores"`     // name to form: single
+	Views       []ViewSpec        `json:"views,omitempty"`
+	Dashboard   json.RawMessage   `json:"dashboard,omitempty"`
+
+	tasks  []int // by sub-topology id
+	create []TopicSpec
+	limits map[Topic]Limits
+}
+
+// MetaTopic is the pipeline's meta topic.
+func (t *Topology) MetaTopic() Topic { return Topic(t.Pipeline + ".meta") }
+
+// planKey is the key of the plan in the meta topic.
+const planKey = "plan"
+
+// ErrNoTopic marks a source topic that does not exist.
+var ErrNoTopic = errors.New("topic does not exist")
+
+// MakePlan looks at the cluster and plans: it changes nothing. Source topics
+// must exist; what is missing of the others is in Missing.
+func MakePlan(ctx context.Context, topo *Topology, c Cluster) (*Plan, error) {
+	p := &Plan{Version: 1, Fingerprint: topo.Fingerprint, Generation: topo.Generation, Tasks: map[string]int{}, Partitions: map[Topic]int{},
+		Stores: map[string]string{}, Views: topo.Views, Dashboard: topo.Dashboard, limits: map[Topic]Limits{}}
+	names := topo.topics()
+	infos, err := c.Topics(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range topo.Subs {
+		n := 0
+		for _, s := range sub.Sources {
+			for _, topic := range s.Topics {
+				if s.Repartition {
+					p.Partitions[topic] = p.tasks[s.Upstream]
+				} else {
+					info := infos[topic]
+					if !info.Exists {
+						return nil, missingTopic(ctx, c, topic)
+					}
+					p.Partitions[topic] = info.Partitions
+				}
+				if n != 0 && n != p.Partitions[topic] {
+					return nil, E(Incompatible, fmt.Sprintf("plan source %q", s.Name),
+						fmt.Errorf("topic %s has %d partitions where its sibling has %d: inputs of one transform must have equal counts", topic, p.Partitions[topic], n))
+				}
+				n = p.Partitions[topic]
+			}
+		}
+		p.tasks = append(p.tasks, n)
+		p.Tasks[sub.Sources[0].Name] = n
+		p.outputs(topo, sub, n, infos)
+	}
+	return p, p.check(infos)
+}
+
+// outputs plans the topics that a sub-topology of n tasks writes.
+func (p *Plan) outputs(topo *Topology, sub *SubTopology, n int, infos map[Topic]TopicInfo) {
+	add := func(spec TopicSpec) {
+		if spec.Topic == "" {
+			return
+		}
+		if spec.Partitions == 0 {
+			spec.Partitions = n
+		}
+		if info := infos[spec.Topic]; info.Exists {
+			// An internal topic must have what the plan says; a sink's has what it has.
+			if !internalTopic(spec.Topic) {
+				spec.Partitions = info.Partitions
+			}
+			p.Partitions[spec.Topic] = spec.Partitions
+			p.limits[spec.Topic] = limitsOf(info)
+			return
+		}
+		if _, ok := p.Partitions[spec.Topic]; ok && slices.ContainsFunc(p.create, func(s TopicSpec) bool { return s.Topic == spec.Topic }) {
+			return
+		}
+		p.Partitions[spec.Topic] = spec.Partitions
+		p.create = append(p.create, spec)
+	}
+	for _, s := range sub.Sources {
+		add(TopicSpec{Topic: s.Errors.Topic})
+	}
+	for _, node := range sub.Nodes {
+		for _, spec := range node.Outputs {
+			if !spec.Topic.IsStdout() {
+				add(spec)
+			}
+		}
+		add(TopicSpec{Topic: node.Errors.Topic})
+		for _, st := range node.Stores {
+			p.Stores[st.Name] = "single"
+			add(TopicSpec{Topic: topo.ChangelogTopic(st.Name), Partitions: n, Configs: map[string]string{
+				"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}})
+		}
+	}
+}
+
+// check compares internal topics that exist with what the plan needs.
+func (p *Plan) check(infos map[Topic]TopicInfo) error {
+	for topic, info := range infos {
+		if !info.Exists || !internalTopic(topic) {
+			continue
+		}
+		s, want := string(topic), p.Partitions[topic]
+		if info.Partitions != want {
+			return E(Incompatible, "plan", fmt.Errorf("internal topic %s has %d partitions and the plan needs %d: the source's partition count has changed; leat reset starts anew", topic, info.Partitions, want))
+		}
+		if strings.HasSuffix(s, ".changelog") && info.Configs["cleanup.policy"] != "" && info.Configs["cleanup.policy"] != "compact" {
+			return E(Incompatible, "plan", fmt.Errorf("changelog %s has cleanup.policy=%s, state would delete itself; it must be compact", topic, info.Configs["cleanup.policy"]))
+		}
+	}
+	return nil
+}
+
+func internalTopic(t Topic) bool {
+	s := string(t)
+	return strings.HasSuffix(s, ".changelog") || strings.HasSuffix(s, ".view") || strings.HasSuffix(s, ".repartition")
+}
+
+// Missing lists the topics that will be created.
+func (p *Plan) Missing() []TopicSpec { return p.create }
+
+// topics lists every topic of the topology once.
+func (t *Topology) topics() []Topic {
+	seen := map[Topic]bool{t.MetaTopic(): true}
+	for _, sub := range t.Subs {
+		for _, s := range sub.Sources {
+			for _, topic := range s.Topics {
+				seen[topic] = true
+			}
+			seen[s.Errors.Topic] = true
+		}
+		for _, n := range sub.Nodes {
+			for _, o := range n.Outputs {
+				seen[o.Topic] = !o.Topic.IsStdout()
+			}
+			seen[n.Errors.Topic] = true
+			for _, st := range n.Stores {
+				seen[t.ChangelogTopic(st.Name)] = true
+			}
+		}
+	}
+	var names []Topic
+	for topic, real := range seen {
+		if real && topic != "" {
+			names = append(names, topic)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// SourceTopics lists the topics that come from outside.
+func (t *Topology) SourceTopics() []Topic {
+	var names []Topic
+	for _, sub := range t.Subs {
+		for _, s := range sub.Sources {
+			if !s.Repartition {
+				names = append(names, s.Topics...)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// inputTopics lists all topics that tasks read.
+func (t *Topology) inputTopics() []Topic {
+	var names []Topic
+	for _, sub := range t.Subs {
+		for _, s := range sub.Sources {
+			names = append(names, s.Topics...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func missingTopic(ctx context.Context, c Cluster, topic Topic) error {
+	text := ""
+	if all, err := c.AllTopics(ctx); err == nil {
+		if near := nearest(string(topic), all); len(near) > 0 {
+			text = " (there is " + strings.Join(near, ", ") + ")"
+		}
+	}
+	return E(Environment, fmt.Sprintf("read topic %q", topic), fmt.Errorf("%w%s", ErrNoTopic, text))
+}
+
+// nearest lists up to three names that are like name.
+func nearest(name string, all []Topic) []string {
+	type scored struct {
+		name string
+		d    int
+	}
+	var near []scored
+	for _, t := range all {
+		if d := distance(name, string(t)); d <= max(2, len(name)/3) {
+			near = append(near, scored{string(t), d})
+		}
+	}
+	slices.SortFunc(near, func(a, b scored) int { return cmp.Or(a.d-b.d, strings.Compare(a.name, b.name)) })
+	var names []string
+	for _, n := range near[:min(3, len(near))] {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+func limitsOf(info TopicInfo) Limits {
+	num := func(key string) int64 {
+		n, _ := strconv.ParseInt(info.Configs[key], 10, 64)
+		return n
+	}
+	return Limits{MaxBytes: int(num("max.message.bytes")), BeforeMax: num("message.timestamp.before.max.ms"),
+		AfterMax: num("message.timestamp.after.max.ms"), LogAppendTime: info.Configs["message.timestamp.type"] == "LogAppendTime"}
+}
+
+// Enforce creates what is missing, reads the plan in force and writes this one
+// when it is new. A plan that does not fit is refused with kind Incompatible.
+func (p *Plan) Enforce(ctx context.Context, topo *Topology, c Cluster) (created []Topic, err error) {
+	meta := topo.MetaTopic()
+	specs := append([]TopicSpec{{Topic: meta, Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}}}, p.create...)
+	if created, err = c.CreateTopics(ctx, specs); err != nil {
+		return nil, err
+	}
+	infos, err := c.Topics(ctx, topo.topics()...)
+	if err != nil {
+		return nil, err
+	}
+	for topic, info := range infos {
+		if info.Exists && p.limits[topic] == (Limits{}) {
+			p.limits[topic] = limitsOf(info)
+		}
+	}
+	force, err := ReadPlan(ctx, topo.MetaTopic(), c)
+	if err != nil {
+		return nil, err
+	}
+	if force != nil {
+		if err := p.fits(force); err != nil {
+			return nil, E(Incompatible, fmt.Sprintf("start pipeline %q", topo.Pipeline), err)
+		}
+	}
+	value, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("encode plan: %w", err)
+	}
+	if force != nil {
+		if old, _ := json.Marshal(force); string(old) == string(value) {
+			return created, nil
+		}
+	}
+	return created, c.Produce(ctx, []Record{{Topic: meta, Key: []byte(planKey), Value: value}})
+}
+
+// ReadPlan reads the plan in force; nil where there is none.
+func ReadPlan(ctx context.Context, meta Topic, c Cluster) (*Plan, error) {
+	var newest []byte
+	_, err := c.Read(ctx, TopicPartition{meta, 0}, -1, func(r *Rows) error {
+		for i := range r.Len() {
+			if string(r.Keys[i]) == planKey {
+				newest = clone(r.Values[i])
+			}
+		}
+		return nil
+	})
+	if err != nil || newest == nil {
+		return nil, err
+	}
+	p := new(Plan)
+	if err := json.Unmarshal(newest, p); err != nil {
+		return nil, E(Incompatible, fmt.Sprintf("read the plan in %s", meta), err)
+	}
+	return p, nil
+}
+
+func (p *Plan) fits(force *Plan) error {
+	if p.Generation != force.Generation {
+		return nil // another generation has its own topics
+	}
+	if p.Fingerprint != force.Fingerprint {
+		return errors.New("its state was made by another version of the pipeline (windows, groups, aggregates or their types differ): " +
+			"leat plan shows what changed; leat reset starts anew, another pipeline name runs beside it")
+	}
+	for sub, n := range p.Tasks {
+		if was, ok := force.Tasks[sub]; ok && was != n {
+			return fmt.Errorf("source %q had %d partitions when its state was made and has %d now: keys have moved; leat reset starts anew", sub, was, n)
+		}
+	}
+	return nil
+}

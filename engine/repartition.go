@@ -1,0 +1,342 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+	"unsafe"
+)
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// A record of a repartition topic. All numbers are varints unless drawn wide.
+//
+//	rows      [1][event time zigzag][origin zigzag][op][columns…][old columns… (Update, Delete)]
+//	partials  [2]  (reserved: pre-aggregated panes)
+//	stamp     [3][generation][sub][task][of][watermark zigzag][flags: 1 idle, 2 moved by the clock]
+//
+// A column is [0] null, else [1] and: String, Bytes, Any [length][bytes]; Int,
+// Timestamp zigzag; Double 8 bytes little endian; Bool one byte. The record's
+// key is the wire key of the row's new key columns.
+const (
+	repartitionRows  byte = 1
+	repartitionStamp byte = 3
+)
+
+// StampEvery is the least movement of the watermark worth a stamp when
+// nothing below asks for finer, and StampAtLeast the longest silence.
+const (
+	StampEvery   = 100 * time.Millisecond
+	StampAtLeast = 10 * time.Second
+)
+
+// repartition is the operator that writes a repartition topic.
+type repartition struct {
+	ctx     *Context
+	topic   Topic
+	schema  *Schema
+	key     []int
+	every   int64 // ms of event time
+	n       int
+	scratch []byte
+
+	// What was stamped last; a rollback makes the stamp go out again.
+	stamped   int64
+	idle      bool
+	at        int64
+	committed struct {
+		stamped, at int64
+		idle        bool
+	}
+	clock bool
+}
+
+// Repartition makes the operator that sends rows on to a repartition topic by
+// the wire key of keyCols, with their event time and origin, and stamps the
+// task's watermark behind them.
+func Repartition(topic Topic, schema *Schema, keyCols []int, every time.Duration) func(*Context) (Operator, error) {
+	return func(ctx *Context) (Operator, error) {
+		r := &repartition{ctx: ctx, topic: topic, schema: schema, key: keyCols, every: max(every, StampEvery).Milliseconds(), n: ctx.Partitions(topic), stamped: MinTime}
+		r.Committed()
+		if r.n <= 0 {
+			return nil, fmt.Errorf("topic %s has no partitions", topic)
+		}
+		return r, nil
+	}
+}
+
+// Process writes one record per row. A change of a table whose key moved is a
+// delete at the old key and an insert at the new one.
+func (r *repartition) Process(b *Batch, _ Emit) error {
+	for _, i := range b.Sel {
+		op := Insert
+		if b.Op != nil {
+			op = b.Op[i]
+		}
+		if op == Insert || op == Delete {
+			cols := b.Cols
+			if op == Delete {
+				cols = b.Old
+			}
+			r.write(b, cols, i, op)
+			continue
+		}
+		before, okBefore := AppendKey(nil, &Batch{Schema: b.Schema, Cols: b.Old}, r.key, i)
+		after, okAfter := AppendKey(nil, b, r.key, i)
+		if okBefore && okAfter && string(before) == string(after) {
+			r.write(b, b.Cols, i, Update)
+			continue
+		}
+		r.write(b, b.Old, i, Delete)
+		r.write(b, b.Cols, i, Insert)
+	}
+	return nil
+}
+
+func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
+	key, ok := AppendKey(r.scratch[:0], &Batch{Schema: b.Schema, Cols: cols}, r.key, i)
+	if !ok {
+		r.scratch = key
+		r.ctx.Count("null_keys", 1)
+		return
+	}
+	k := len(key)
+	v := append(key, repartitionRows)
+	v = binary.AppendVarint(v, b.Time[i])
+	origin := MinTime
+	if b.Origin != nil {
+		origin = b.Origin[i]
+	}
+	v = binary.AppendVarint(v, origin)
+	v = append(v, byte(op))
+	for c := range cols {
+		v = appendColumn(v, &cols[c], i)
+	}
+	if op == Update {
+		for c := range b.Old {
+			v = appendColumn(v, &b.Old[c], i)
+		}
+	}
+	r.scratch = v
+	rec := r.ctx.Arena(len(v))
+	copy(rec, v)
+	r.ctx.Produce(Record{Topic: r.topic, Partition: PartitionOf(rec[:k], r.n), Key: rec[:k:k], Value: rec[k:]})
+}
+
+func appendColumn(v []byte, c *Column, i int32) []byte {
+	if c.Null(i) {
+		return append(v, 0)
+	}
+	v = append(v, 1)
+	switch c.Type {
+	case Int, Timestamp:
+		return binary.AppendVarint(v, c.Ints[i])
+	case Double:
+		return binary.LittleEndian.AppendUint64(v, math.Float64bits(c.Doubles[i]))
+	case Bool:
+		if c.Bools[i] {
+			return append(v, 1)
+		}
+		return append(v, 0)
+	default:
+		v = binary.AppendUvarint(v, uint64(len(c.Strs[i])))
+		return append(v, c.Strs[i]...)
+	}
+}
+
+// Advance only notes the time: the stamp is written by Flush, behind the rows
+// it covers.
+func (r *repartition) Advance(w int64, _ *Budget, _ Emit) (int64, bool, error) { return w, true, nil }
+
+// Flush stamps the watermark to every partition when it moved far enough, when
+// idleness changed, and every StampAtLeast.
+func (r *repartition) Flush(now int64, _ bool, _ Emit) error {
+	w, idle := r.ctx.Watermark(), r.ctx.Idle()
+	moved := w > r.stamped && (r.stamped == MinTime || w == MaxTime || w-r.stamped >= r.every)
+	if !moved && idle == r.idle && now-r.at < StampAtLeast.Milliseconds() {
+		return nil
+	}
+	var flags byte
+	if idle {
+		flags |= 1
+		if w > r.stamped && r.stamped != MinTime || r.clock {
+			// Time that moves while every input is idle is moved by the clock.
+			r.clock = true
+			flags |= 2
+		}
+	} else {
+		r.clock = false
+	}
+	v := []byte{repartitionStamp}
+	v = binary.AppendUvarint(v, uint64(r.ctx.Generation))
+	v = binary.AppendUvarint(v, uint64(r.ctx.Sub))
+	v = binary.AppendUvarint(v, uint64(r.ctx.Task))
+	v = binary.AppendUvarint(v, uint64(r.ctx.Tasks))
+	v = binary.AppendVarint(v, w)
+	v = append(v, flags)
+	for p := range r.n {
+		r.ctx.Produce(Record{Topic: r.topic, Partition: Partition(p), Value: v})
+	}
+	r.stamped, r.idle, r.at = w, idle, now
+	return nil
+}
+
+// Committed and RolledBack keep what was stamped in step with what was sent.
+func (r *repartition) Committed() {
+	r.committed.stamped, r.committed.idle, r.committed.at = r.stamped, r.idle, r.at
+}
+
+// RolledBack makes a stamp that was aborted go out again.
+func (r *repartition) RolledBack() {
+	r.stamped, r.idle, r.at = r.committed.stamped, r.committed.idle, r.committed.at
+}
+
+type stamp struct {
+	generation, sub, task, of int
+	watermark                 int64
+	idle, clock               bool
+}
+
+// repartitionDecoder reads what repartition wrote; stamps of the batch are
+// kept aside for the input.
+type repartitionDecoder struct {
+	stamps []stamp
+}
+
+// RepartitionDecoder makes decoders of a repartition topic's records.
+func RepartitionDecoder() func() Decoder {
+	return func() Decoder { return new(repartitionDecoder) }
+}
+
+var errRepartition = errors.New("a record of a repartition topic does not decode")
+
+// Decode fills columns, times, origins and ops; stamps are no rows.
+func (d *repartitionDecoder) Decode(b *Batch, bad func(row int32, err error) error) error {
+	d.stamps = d.stamps[:0]
+	n := b.N
+	fresh := func(cols []Column) {
+		for c, f := range b.Schema.Fields {
+			cols[c].Reset(f.Type, n)
+		}
+	}
+	fresh(b.Cols)
+	b.Op, b.Sel = b.Op[:0], b.Sel[:0]
+	old := b.Old
+	b.Old = nil
+	changes := false
+	ops := grow(b.Op, n)
+	for i := range int32(n) {
+		v := reader{b: b.Src.Values[i]}
+		switch v.byte() {
+		case repartitionStamp:
+			s := stamp{generation: int(v.uvarint()), sub: int(v.uvarint()), task: int(v.uvarint()), of: int(v.uvarint()), watermark: v.varint()}
+			f := v.byte()
+			s.idle, s.clock = f&1 != 0, f&2 != 0
+			if v.bad {
+				return E(Fatal, "decode stamp", errRepartition)
+			}
+			d.stamps = append(d.stamps, s)
+			continue
+		case repartitionRows:
+			b.Time[i], b.Origin[i] = v.varint(), v.varint()
+			ops[i] = Op(v.byte())
+			if ops[i] != Insert && !changes {
+				changes = true
+				if old == nil {
+					old = make([]Column, len(b.Cols))
+				}
+				fresh(old)
+			}
+			if ops[i] != Delete {
+				v.columns(b.Cols, i, n)
+			}
+			if ops[i] != Insert {
+				v.columns(old, i, n)
+			}
+			if v.bad || len(v.b) != 0 {
+				return E(Fatal, fmt.Sprintf("decode %s/%d@%d", b.Src.Topic, b.Src.Partition, b.Src.Offsets[i]), errRepartition)
+			}
+			b.Sel = append(b.Sel, i)
+		default:
+			return E(Fatal, fmt.Sprintf("decode %s/%d@%d", b.Src.Topic, b.Src.Partition, b.Src.Offsets[i]), errRepartition)
+		}
+	}
+	if changes {
+		b.Op, b.Old = ops, old
+	} else {
+		b.Op = nil
+	}
+	return nil
+}
+
+// reader takes a value apart; after a short read bad is set and all is zero.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) take(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	s := r.b[:n]
+	r.b = r.b[n:]
+	return s
+}
+
+func (r *reader) columns(cols []Column, i int32, n int) {
+	for c := range cols {
+		col := &cols[c]
+		if r.byte() == 0 {
+			col.SetNull(i, n)
+			continue
+		}
+		switch col.Type {
+		case Int, Timestamp:
+			col.Ints[i] = r.varint()
+		case Double:
+			if s := r.take(8); s != nil {
+				col.Doubles[i] = math.Float64frombits(binary.LittleEndian.Uint64(s))
+			}
+		case Bool:
+			col.Bools[i] = r.byte() != 0
+		default:
+			s := r.take(r.uvarint())
+			col.Strs[i] = unsafe.String(unsafe.SliceData(s), len(s))
+		}
+	}
+}

@@ -1,0 +1,493 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+
+	"github.com/leatstream/leat/state"
+)
+
+// TaskID names a task: one sub-topology × one partition.
+type TaskID struct {
+	Sub       int
+	Partition Partition
+}
+
+// String is the id as logs and metrics show it: "0/3".
+func (id TaskID) String() string { return strconv.Itoa(id.Sub) + "/" + strconv.Itoa(int(id.Partition)) }
+
+// Task is one sub-topology × one partition: a synchronous value with no
+// goroutine, lock or clock. A lane (or a Driver) calls it from one goroutine:
+//
+//	Process(rows)… Advance… ─▶ Prepare ─▶ [transaction] ─▶ Committed | RolledBack
+//
+// Everything it changed since the last Committed is undone by RolledBack
+// without reading anything back.
+type Task struct {
+	ID    TaskID
+	topo  *Topology
+	sub   *SubTopology
+	env   TaskEnv
+	lease *state.Lease // nil for stateless tasks
+
+	inputs []*input
+	nodes  []*node
+	marks  []int64 // per source: the minimum over its inputs that are not idle
+
+	out     []Record
+	outSize int
+	arena   arena
+	closing bool // an Advance ran out of budget: inputs are paused until it is done
+
+	changed bool // rows were read, time moved or something was produced since the last commit
+	meta    *taskMeta
+	rate    errorRate
+	Stats   *TaskStats
+}
+
+// TaskEnv is what a task gets from whoever drives it.
+type TaskEnv struct {
+	Lane       string // <worker id>/<lane>, for offset metadata
+	Txn        string // transactional id
+	Tasks      int    // tasks of this sub-topology
+	Partitions func(Topic) int
+	Limits     func(Topic) Limits
+	Now        func() int64 // epoch ms of the turn; the driver's clock
+	Log        *slog.Logger
+}
+
+// Limits are what a topic's broker accepts: bytes of one record and how far
+// its timestamp may be from the broker's clock. Zero means no limit known.
+type Limits struct {
+	MaxBytes      int
+	BeforeMax     int64 // ms
+	AfterMax      int64 // ms
+	LogAppendTime bool
+}
+
+// node is one operator of a task with its place in the graph.
+type node struct {
+	spec     *NodeSpec
+	op       Operator
+	ctx      *Context
+	emit     Emit
+	children []*node
+	in, down int64 // watermarks in and out
+	tables   []*state.Table
+}
+
+// NewTask opens a task's operators. The lease must hold the sub-topology's
+// stores in the order of StoreSpecs, loaded or empty; Recover comes next.
+func NewTask(topo *Topology, sub *SubTopology, p Partition, lease *state.Lease, env TaskEnv) (*Task, error) {
+	t := &Task{ID: TaskID{sub.ID, p}, topo: topo, sub: sub, env: env, lease: lease, Stats: new(TaskStats)}
+	for _, s := range sub.Sources {
+		t.marks = append(t.marks, MinTime)
+		for _, topic := range s.Topics {
+			t.inputs = append(t.inputs, newInput(s, len(t.marks)-1, TopicPartition{topic, p}))
+		}
+	}
+	var tables []*state.Table
+	if lease != nil {
+		tables = lease.Tables()
+	}
+	for _, spec := range sub.Nodes {
+		n := &node{spec: spec, in: MinTime, down: MinTime}
+		n.tables, tables = tables[:len(spec.Stores)], tables[len(spec.Stores):]
+		n.ctx = t.context(n)
+		op, err := spec.New(n.ctx)
+		if err != nil {
+			return nil, E(Fatal, fmt.Sprintf("open %s %q", spec.Kind, spec.Name), err)
+		}
+		n.op = op
+		n.emit = func(b *Batch) error { return emitTo(n.children, b) }
+		for _, in := range spec.Inputs {
+			if in >= 0 {
+				t.nodes[in].children = append(t.nodes[in].children, n)
+				continue
+			}
+			for _, i := range t.inputs {
+				if i.mark == ^in {
+					i.children = append(i.children, n)
+				}
+			}
+		}
+		t.nodes = append(t.nodes, n)
+	}
+	t.snapshot()
+	return t, nil
+}
+
+// StoreSpecs lists a sub-topology's stores in the order of its nodes.
+func (s *SubTopology) StoreSpecs() []state.Spec {
+	var specs []state.Spec
+	for _, n := range s.Nodes {
+		specs = append(specs, n.Stores...)
+	}
+	return specs
+}
+
+// StateName is the name of a task's state in Pebble. It is made of names, not
+// of positions, so that adding a step keeps it.
+func (t *Topology) StateName(sub *SubTopology, p Partition) string {
+	return fmt.Sprintf("%s.%d/%s/%d", t.Pipeline, t.Generation, sub.StoreSpecs()[0].Name, p)
+}
+
+// ChangelogTopic names a store's changelog.
+func (t *Topology) ChangelogTopic(store string) Topic {
+	return Topic(fmt.Sprintf("%s.%d.%s.changelog", t.Pipeline, t.Generation, store))
+}
+
+// Group is the pipeline's consumer group.
+func (t *Topology) Group() string { return fmt.Sprintf("%s.%d", t.Pipeline, t.Generation) }
+
+func emitTo(children []*node, b *Batch) error {
+	if len(b.Sel) == 0 {
+		return nil
+	}
+	for _, c := range children {
+		if err := c.op.Process(b, c.emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Task) context(n *node) *Context {
+	return &Context{
+		Pipeline: t.topo.Pipeline, Name: n.spec.Name, Task: int(t.ID.Partition), Tasks: t.env.Tasks,
+		Sub: t.sub.ID, Generation: t.topo.Generation, Tables: n.tables, Now: t.env.Now,
+		Bad: func(stage Stage, b *Batch, row int32, err error) error {
+			return t.bad(n.spec.Name, n.spec.Errors, stage, b, row, err)
+		},
+		Produce: t.produce, Arena: t.arena.take, Partitions: t.env.Partitions,
+		Count:     t.Stats.count,
+		Watermark: func() int64 { return n.in },
+		Idle:      t.idle,
+		Stats:     t.Snapshot,
+	}
+}
+
+// Process takes rows of one of the task's inputs through the operators. Rows
+// must follow on from the input's position.
+func (t *Task) Process(rows *Rows) error {
+	in := t.input(TopicPartition{rows.Topic, rows.Partition})
+	if in == nil {
+		return E(Fatal, "process", fmt.Errorf("task %s does not read %s/%d", t.ID, rows.Topic, rows.Partition))
+	}
+	if rows.Len() == 0 {
+		in.position = max(in.position, rows.Next)
+		return nil
+	}
+	t.changed = true
+	b, err := in.decode(t, rows)
+	if err != nil {
+		return err
+	}
+	t.Stats.pendingIn += int64(rows.Len())
+	in.lastRow, in.idle, in.clock = t.env.Now(), false, false
+	t.rate.rows += int64(rows.Len())
+	in.position = max(rows.Next, Offset(rows.Offsets[rows.Len()-1]+1))
+	if err := emitTo(in.children, b); err != nil {
+		return err
+	}
+	return t.rate.check(t.topo.MaxRate, t.env.Now())
+}
+
+// Advance moves the watermark through the operators and lets them release
+// what is complete. done is false when the budget ran out: the caller commits,
+// leaves the inputs paused, and calls again.
+func (t *Task) Advance(budget *Budget) (done bool, err error) {
+	for s := range t.marks {
+		if w := t.sourceMark(s); w > t.marks[s] {
+			t.marks[s] = w
+		}
+	}
+	for _, n := range t.nodes {
+		w := MaxTime
+		for _, in := range n.spec.Inputs {
+			if in >= 0 {
+				w = min(w, t.nodes[in].down)
+			} else {
+				w = min(w, t.marks[^in])
+			}
+		}
+		if w <= n.in && !t.closing {
+			continue
+		}
+		n.in = max(n.in, w)
+		a, ok := n.op.(Advancer)
+		if !ok {
+			n.down = n.in
+			continue
+		}
+		down, done, err := a.Advance(n.in, budget, n.emit)
+		if err != nil {
+			return false, err
+		}
+		n.down = max(n.down, down)
+		if !done {
+			t.closing, t.changed = true, true
+			return false, nil
+		}
+	}
+	t.closing = false
+	return true, nil
+}
+
+// Closing tells that a large close is under way: the inputs are to be paused.
+func (t *Task) Closing() bool { return t.closing }
+
+// Prepare flushes throttled updates and stamps, and appends the changelog and
+// the meta record to the output. It tells whether there is anything to commit.
+func (t *Task) Prepare(all bool, commit int64) (dirty bool, err error) {
+	for _, n := range t.nodes {
+		if f, ok := n.op.(Flusher); ok {
+			if err := f.Flush(t.env.Now(), all, n.emit); err != nil {
+				return false, err
+			}
+		}
+	}
+	if !t.changed && len(t.out) == 0 {
+		return false, nil
+	}
+	if t.lease != nil {
+		if err := t.changelog(commit); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Touch makes the next commit commit the task's positions even where nothing
+// else changed.
+func (t *Task) Touch() { t.changed = true }
+
+// Records are what Prepare and the operators produced since the last commit.
+func (t *Task) Records() []Record { return t.out }
+
+// Buffered is the size of the records produced so far: the lane commits early
+// above a bound.
+func (t *Task) Buffered() (records, bytes int) { return len(t.out), t.outSize }
+
+// Offsets are the task's input positions with their metadata: every
+// transaction that writes for the task commits them.
+func (t *Task) Offsets(commit int64) []OffsetCommit {
+	var offsets []OffsetCommit
+	for _, in := range t.inputs {
+		if in.position < 0 {
+			continue
+		}
+		offsets = append(offsets, OffsetCommit{in.tp, in.position, in.meta(t.env, commit).Encode()})
+	}
+	return offsets
+}
+
+// Committed makes what happened since the last commit the task's state.
+// produced tells where the changelog records ended up.
+func (t *Task) Committed(produced map[TopicPartition]Offset) error {
+	if t.lease != nil && t.meta != nil {
+		pos := map[string]state.Position{}
+		for _, n := range t.nodes {
+			for i := range n.spec.Stores {
+				tp := TopicPartition{t.topo.ChangelogTopic(n.spec.Stores[i].Name), t.ID.Partition}
+				if off, ok := produced[tp]; ok {
+					pos[n.spec.Stores[i].Name] = state.Position{Offset: int64(off), Epoch: -1}
+				}
+			}
+		}
+		if err := t.lease.Commit(pos, t.meta.encode()); err != nil {
+			return E(Fenced, fmt.Sprintf("commit task %s", t.ID), err)
+		}
+	}
+	t.Stats.commit()
+	for _, n := range t.nodes {
+		if u, ok := n.op.(Undoer); ok {
+			u.Committed()
+		}
+	}
+	t.arena.committed()
+	t.reset()
+	t.snapshot()
+	return nil
+}
+
+// RolledBack puts the task back to its last commit.
+func (t *Task) RolledBack() error {
+	if t.lease != nil {
+		t.lease.Rollback()
+	}
+	t.arena.aborted()
+	t.reset()
+	t.Stats.rollback()
+	return t.restoreSnapshot()
+}
+
+func (t *Task) reset() {
+	t.out, t.outSize, t.changed, t.meta = t.out[:0], 0, false, nil
+}
+
+// produce adds a record to the transaction after checking what the broker
+// would refuse: a refused record would otherwise abort the same transaction
+// for ever.
+func (t *Task) produce(r Record) {
+	if t.env.Limits != nil {
+		if l := t.env.Limits(r.Topic); l != (Limits{}) && !l.LogAppendTime {
+			r.Time = l.clamp(r.Time, t.env.Now())
+		}
+	}
+	t.out = append(t.out, r)
+	t.outSize += len(r.Key) + len(r.Value)
+	if !internalTopic(r.Topic) {
+		t.Stats.pendingOut++
+	}
+}
+
+// clamp keeps a timestamp inside what the broker accepts, five minutes off
+// the edge because its clock is not ours. 0 (append time) stays.
+func (l Limits) clamp(ts, now int64) int64 {
+	const slackMs = 5 * 60 * 1000
+	if ts <= 0 {
+		return ts
+	}
+	if l.AfterMax > 0 && l.AfterMax < MaxTime/2 && ts > now+l.AfterMax-slackMs {
+		return now + max(0, l.AfterMax-slackMs)
+	}
+	if l.BeforeMax > 0 && l.BeforeMax < MaxTime/2 && ts < now-l.BeforeMax+slackMs {
+		return now - max(0, l.BeforeMax-slackMs)
+	}
+	return ts
+}
+
+// changelog appends the dirty keys of every table and one meta record.
+func (t *Task) changelog(commit int64) error {
+	first := true
+	for _, n := range t.nodes {
+		for i, table := range n.tables {
+			topic := t.topo.ChangelogTopic(n.spec.Stores[i].Name)
+			err := table.Changes(func(key, value []byte) error {
+				r := Record{Topic: topic, Partition: t.ID.Partition, Key: t.copyKeyed(changelogRow, key)}
+				if value != nil {
+					r.Value = t.copy(value)
+				}
+				if limit := t.limit(topic); limit > 0 && len(key)+len(value) > limit {
+					return E(Fatal, fmt.Sprintf("write changelog of %q", n.spec.Name),
+						fmt.Errorf("one key's state has %d bytes and %s takes %d (max.message.bytes)", len(value), topic, limit))
+				}
+				t.out = append(t.out, r)
+				t.outSize += len(r.Key) + len(r.Value)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if first {
+				first = false
+				defer func(topic Topic) {
+					t.meta = t.metaNow(commit)
+					t.out = append(t.out, Record{Topic: topic, Partition: t.ID.Partition, Key: []byte{changelogMeta}, Value: t.meta.encode()})
+				}(topic)
+			}
+		}
+	}
+	return nil
+}
+
+// The first byte of a changelog key says what the record is.
+const (
+	changelogMeta byte = 0
+	changelogRow  byte = 1
+)
+
+func (t *Task) limit(topic Topic) int {
+	if t.env.Limits == nil {
+		return 0
+	}
+	return t.env.Limits(topic).MaxBytes
+}
+
+func (t *Task) copy(b []byte) []byte {
+	c := t.arena.take(len(b))
+	copy(c, b)
+	return c
+}
+
+func (t *Task) copyKeyed(kind byte, b []byte) []byte {
+	c := t.arena.take(len(b) + 1)
+	c[0] = kind
+	copy(c[1:], b)
+	return c
+}
+
+func (t *Task) metaNow(commit int64) *taskMeta {
+	m := &taskMeta{Commit: commit, Nodes: map[string][]byte{}}
+	for _, in := range t.inputs {
+		m.Inputs = append(m.Inputs, in.inputMeta())
+	}
+	for _, n := range t.nodes {
+		if r, ok := n.op.(Rememberer); ok {
+			m.Nodes[n.spec.Name] = slices.Clone(r.Remember())
+		}
+	}
+	return m
+}
+
+// snapshot keeps the time and cursors that a rollback must bring back.
+func (t *Task) snapshot() {
+	for _, in := range t.inputs {
+		in.saved = in.state()
+	}
+	for _, n := range t.nodes {
+		if r, ok := n.op.(Rememberer); ok {
+			n.ctx.saved = slices.Clone(r.Remember())
+		}
+		n.ctx.savedIn, n.ctx.savedDown = n.in, n.down
+	}
+}
+
+func (t *Task) restoreSnapshot() error {
+	for _, in := range t.inputs {
+		in.restore(in.saved)
+	}
+	for s := range t.marks {
+		t.marks[s] = MinTime
+	}
+	t.closing = false
+	for _, n := range t.nodes {
+		n.in, n.down = n.ctx.savedIn, n.ctx.savedDown
+		if r, ok := n.op.(Rememberer); ok {
+			if err := r.Recall(n.ctx.saved); err != nil {
+				return E(Fatal, fmt.Sprintf("roll back %q", n.spec.Name), err)
+			}
+		}
+		if u, ok := n.op.(Undoer); ok {
+			u.RolledBack()
+		}
+	}
+	return nil
+}
+
+// Inputs lists the partitions the task reads.
+func (t *Task) Inputs() []TopicPartition {
+	tps := make([]TopicPartition, len(t.inputs))
+	for i, in := range t.inputs {
+		tps[i] = in.tp
+	}
+	return tps
+}
+
+// Positions are the next offsets to read.
+func (t *Task) Positions() map[TopicPartition]Offset {
+	m := make(map[TopicPartition]Offset, len(t.inputs))
+	for _, in := range t.inputs {
+		m[in.tp] = in.position
+	}
+	return m
+}
+
+// Lease is the task's state; nil for a stateless task.
+func (t *Task) Lease() *state.Lease { return t.lease }
+
+// Sub is the task's sub-topology.
+func (t *Task) Sub() *SubTopology { return t.sub }

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// noteEnds notes where the source topics end now: --until-end reads to there.
+func (w *Worker) noteEnds(ctx context.Context) error {
+	w.ends = map[TopicPartition]Offset{}
+	for _, topic := range w.topo.SourceTopics() {
+		offs, err := w.broker.Cluster().EndOffsets(ctx, topic)
+		if err != nil {
+			return err
+		}
+		for p, at := range offs {
+			w.ends[TopicPartition{topic, p}] = at
+		}
+	}
+	return nil
+}
+
+// watchEnds waits until, by the group's committed offsets, every source
+// partition of the pipeline is at its noted end, and then, without
+// --close-windows, every repartition partition at its own.
+func (w *Worker) watchEnds(ctx context.Context) error {
+	const every = 100 * time.Millisecond
+	for sleep(ctx, every) {
+		done, err := w.allRead(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				w.log.Warn("watch the end of input", "err", err)
+			}
+			continue
+		}
+		if done {
+			w.drained.Store(true)
+			return nil
+		}
+	}
+	return nil
+}
+
+func (w *Worker) allRead(ctx context.Context) (bool, error) {
+	offs, err := w.broker.Cluster().GroupOffsets(ctx, w.topo.Group())
+	if err != nil {
+		return false, err
+	}
+	for tp, end := range w.ends {
+		c, ok := offs[tp]
+		if end > 0 && (!ok || c.Offset < end) {
+			return false, nil
+		}
+	}
+	if w.opts.CloseWindows {
+		return true, nil
+	}
+	for _, sub := range w.topo.Subs {
+		for _, s := range sub.Sources {
+			if !s.Repartition {
+				continue
+			}
+			for _, topic := range s.Topics {
+				ends, err := w.broker.Cluster().EndOffsets(ctx, topic)
+				if err != nil {
+					return false, err
+				}
+				for p, end := range ends {
+					c, ok := offs[TopicPartition{topic, p}]
+					if end > 0 && (!ok || c.Offset < end) {
+						return false, nil
+					}
+				}
+			}
+		}
+	}
+	return true, nil
+}
+
+// reachedEnd is called by a lane before it prepares a task's commit: with
+// --until-end positions that only passed markers are committed too, and once
+// all is read --close-windows moves time past the last window.
+func (w *Worker) reachedEnd(t *Task) {
+	if !w.opts.UntilEnd {
+		return
+	}
+	for _, in := range t.inputs {
+		if in.position != in.saved.position {
+			t.changed = true
+		}
+	}
+	if w.opts.CloseWindows && w.drained.Load() {
+		if !t.Finished() {
+			t.CloseAll()
+		}
+		t.changed = t.changed || !t.closedAll()
+	}
+}
+
+// finished tells a lane that all is done: read, and with --close-windows all
+// of its tasks closed and committed.
+func (w *Worker) finished(l *lane) bool {
+	if !w.opts.UntilEnd || !w.drained.Load() {
+		return false
+	}
+	for _, t := range l.tasks {
+		if t.task == nil || t.task.closing || t.task.changed {
+			return false
+		}
+		if w.opts.CloseWindows && !t.task.closedAll() {
+			return false
+		}
+	}
+	return true
+}
+
+// closedAll tells that time past everything has gone through every operator
+// and been committed.
+func (t *Task) closedAll() bool {
+	for _, in := range t.inputs {
+		if in.watermark() != MaxTime {
+			return false
+		}
+	}
+	for _, n := range t.nodes {
+		if n.down != MaxTime || n.ctx.savedDown != MaxTime {
+			return false
+		}
+	}
+	return true
+}

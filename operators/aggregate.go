@@ -1,0 +1,606 @@
+package operators
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/operators/expr"
+	"github.com/leatstream/leat/state"
+	"github.com/leatstream/leat/window"
+	"github.com/leatstream/leat/window/aggregate"
+)
+
+// AggregateColumn is one entry of aggregates: a function over expressions,
+// with the condition of the long form.
+type AggregateColumn struct {
+	Name  string
+	Fn    aggregate.Aggregate
+	Args  []*expr.Program
+	Where *expr.Program // nil: every row
+	Text  string        // as written, for the fingerprint
+}
+
+// AggregateSpec describes an aggregate transform. Out is: the group columns,
+// window_start and window_end where there is a window, the aggregates, and
+// final (bool) for windows with updates.
+type AggregateSpec struct {
+	In, Out    *engine.Schema
+	Group      []GroupColumn
+	Window     window.Spec // Kind "": unwindowed
+	Aggregates []AggregateColumn
+	Having     *expr.Program // over Out; nil: all
+	Update     bool          // emit: update (always so without a window)
+	Throttle   time.Duration // of updates; 0: at each commit
+	TableInput bool          // rows are changes: old ones are taken back
+}
+
+// An accumulator of a key and pane:
+//
+//	word 0   rows folded        word 1   greatest event time of them
+//	word 2…  the aggregates' words, one after the other
+const (
+	accRows = 0
+	accTime = 1
+	accHead = 2
+)
+
+// AggregateStores lists the one store of an aggregate.
+func AggregateStores(name string, s AggregateSpec) []state.Spec {
+	f := state.FamilySpec{Words: accHead}
+	print := []string{fmt.Sprintf("aggregate/1 %+v update=%v", s.Window, s.Update)}
+	for i, g := range s.Group {
+		print = append(print, g.Name+":"+s.Out.Fields[i].Type.String())
+	}
+	for _, a := range s.Aggregates {
+		for _, w := range a.Fn.Blobs() {
+			f.Blobs = append(f.Blobs, f.Words+w)
+		}
+		f.Words += a.Fn.Words()
+		print = append(print, a.Name+"="+a.Text)
+	}
+	spec := state.Spec{Name: name, Fingerprint: strings.Join(print, "\n")}
+	spec.Families[state.Panes] = f
+	if s.Update {
+		spec.Families[state.Sent] = f
+	}
+	return []state.Spec{spec}
+}
+
+// Aggregate is the keyed aggregation: rows are folded into panes, and a
+// window is the merge of its panes.
+//
+//	rows ─▶ group key ─▶ slot ─▶ pane accumulator        Process
+//	watermark ─▶ windows that end ─▶ merged rows         Advance (close)
+//	commit ─▶ windows that changed ─▶ old row, new row   Flush (update)
+func Aggregate(s AggregateSpec) func(*engine.Context) (engine.Operator, error) {
+	return func(ctx *engine.Context) (engine.Operator, error) {
+		assign, err := window.New(s.Window)
+		if err != nil {
+			return nil, err
+		}
+		if s.TableInput && s.Window.Kind != "" {
+			return nil, errors.New("a window over a table is not supported yet")
+		}
+		a := &aggregator{spec: s, ctx: ctx, table: ctx.Tables[0], assign: assign, closedTo: engine.MinTime,
+			group: newGrouper(s.Group, s.Out), fold: newFold(s.Aggregates, s.TableInput), windowed: s.Window.Kind != "",
+			update: s.Update || s.Window.Kind == ""}
+		a.splits = 1
+		if a.windowed {
+			// How many windows a pane can be in: the room for partly late rows.
+			for range window.Ends(assign, assign.PaneWidth()) {
+				a.splits++
+			}
+			a.splits--
+		}
+		a.out = newResults(a)
+		if s.Having != nil {
+			op, err := Filter(s.Having)(ctx)
+			if err != nil {
+				return nil, err
+			}
+			a.having = op
+		}
+		if a.update {
+			a.pending = map[touch]struct{}{}
+		}
+		return a, nil
+	}
+}
+
+type aggregator struct {
+	spec     AggregateSpec
+	ctx      *engine.Context
+	table    *state.Table
+	assign   window.Assigner
+	windowed bool
+	update   bool
+	// splits is the number of windows that hold a pane. A row that is late for
+	// the first k of them goes to the pane's k-th part, which those windows do
+	// not take; its id in the table is end*splits + k.
+	splits int64
+
+	group  *grouper
+	fold   *fold
+	having engine.Operator
+	out    *results
+	slots  []state.Slot
+
+	closedTo int64 // windows with an end at or before it are closed
+	cursor   cursor
+	pane     paneCache
+	pending  map[touch]struct{} // changed since the last update
+	flushed  int64              // ctx.Now of the last update
+	active   []state.Slot
+}
+
+// cursor is where the close of a huge window stands.
+type cursor struct {
+	on    bool
+	end   int64
+	after string
+}
+
+// touch is a key and pane with changes that were not sent yet.
+type touch struct {
+	pane int64 // id
+	slot state.Slot
+}
+
+// paneCache remembers the pane of the last row: rows come nearly in order.
+type paneCache struct {
+	from, end   int64 // the pane [from, end); end 0: nothing cached
+	first, last int64 // ends of the windows that hold it
+	pane        *state.Pane
+}
+
+// Process folds one batch.
+func (a *aggregator) Process(b *engine.Batch, out engine.Emit) error {
+	bad := func(row int32, err error) error { return a.ctx.Bad(engine.StageExpression, b, row, err) }
+	if b.Op == nil {
+		return a.side(b, b.Cols, b.Sel, false, bad)
+	}
+	var olds, news []int32
+	for _, i := range b.Sel {
+		if b.Op[i] != engine.Insert {
+			olds = append(olds, i)
+		}
+		if b.Op[i] != engine.Delete {
+			news = append(news, i)
+		}
+	}
+	quiet := func(int32, error) error { return nil } // it was never added
+	if err := a.side(b, b.Old, olds, true, quiet); err != nil {
+		return err
+	}
+	return a.side(b, b.Cols, news, false, bad)
+}
+
+// side folds (or takes back) the new (or old) rows of a batch.
+func (a *aggregator) side(b *engine.Batch, cols []engine.Column, sel []int32, back bool, bad func(int32, error) error) error {
+	if len(sel) == 0 {
+		return nil
+	}
+	sel, nulls, err := a.group.rows(b, cols, sel, bad)
+	if err != nil {
+		return err
+	}
+	if nulls > 0 {
+		a.ctx.Count("null_keys", nulls)
+	}
+	if sel, err = a.fold.arguments(b, cols, sel, bad); err != nil {
+		return err
+	}
+	if cap(a.slots) < b.N {
+		a.slots = make([]state.Slot, b.N)
+	}
+	a.slots = a.slots[:b.N]
+	if err := a.table.Resolve(a.group.keys, sel, a.slots); err != nil {
+		return err
+	}
+	for _, i := range sel {
+		pane, id, err := a.place(b, i)
+		if err != nil {
+			return err
+		}
+		if pane == nil {
+			continue // late, reported
+		}
+		slot := a.slots[i]
+		acc, _ := pane.Write(slot)
+		if err := a.fold.row(acc, i, back, a.table); err != nil {
+			if acc[accRows] == 0 {
+				pane.Remove(slot)
+			}
+			if err := a.ctx.Bad(engine.StageAggregate, b, i, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if back {
+			acc[accRows]--
+		} else {
+			acc[accRows]++
+		}
+		if acc[accRows] == 1 || b.Time[i] > int64(acc[accTime]) {
+			acc[accTime] = uint64(b.Time[i])
+		}
+		if a.update {
+			a.pending[touch{id, slot}] = struct{}{}
+		}
+	}
+	return nil
+}
+
+var errLate = errors.New("late: every window of the row has closed")
+
+// place finds the pane of row i, or nil where the row is late for all its
+// windows.
+func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error) {
+	t := b.Time[i]
+	c := &a.pane
+	if c.pane == nil || t < c.from || t >= c.end {
+		if !a.windowed {
+			*c = paneCache{from: engine.MinTime, end: engine.MaxTime, first: engine.MaxTime, last: engine.MaxTime, pane: a.table.Open(state.Panes, engine.MaxTime)}
+			return c.pane, engine.MaxTime, nil
+		}
+		if t > engine.MaxTime/(a.splits+1)-a.spec.Window.Size {
+			return nil, 0, a.ctx.Bad(engine.StageAggregate, b, i, fmt.Errorf("the event time %d is beyond what windows can hold", t))
+		}
+		end := a.assign.PaneEnd(t)
+		*c = paneCache{from: end - a.assign.PaneWidth(), end: end, first: a.assign.FirstEnd(t), last: a.assign.LastEnd(t)}
+	}
+	if !a.windowed {
+		return c.pane, engine.MaxTime, nil
+	}
+	horizon := engine.MinTime
+	if b.Origin != nil {
+		horizon = window.Behind(b.Origin[i], a.spec.Window.Grace)
+	}
+	byOrigin := horizon
+	horizon = max(horizon, a.closedTo)
+	if c.first > horizon {
+		if c.pane == nil {
+			c.pane = a.table.Open(state.Panes, c.end*a.splits)
+		}
+		return c.pane, c.end * a.splits, nil
+	}
+	if c.last <= horizon {
+		if c.last > byOrigin {
+			// Its own partition is not past the window: idleness was assumed.
+			a.ctx.Count("late_after_idle", 1)
+		}
+		return nil, 0, a.ctx.Bad(engine.StageLate, b, i, errLate)
+	}
+	id := c.end * a.splits
+	for end := range window.Ends(a.assign, t) {
+		if end > horizon {
+			break
+		}
+		id++
+	}
+	a.ctx.Count("late_partly", 1)
+	return a.table.Open(state.Panes, id), id, nil
+}
+
+// Advance closes the windows that end at or before the watermark less grace.
+func (a *aggregator) Advance(w int64, budget *engine.Budget, out engine.Emit) (int64, bool, error) {
+	if !a.windowed {
+		return w, true, nil
+	}
+	limit := window.Behind(w, a.spec.Window.Grace)
+	for {
+		end, ok := a.next(limit)
+		if !ok {
+			break
+		}
+		done, err := a.close(end, budget, out)
+		if err != nil || !done {
+			return a.closedTo, false, err
+		}
+		a.closedTo = end
+		a.expire(end)
+	}
+	a.closedTo = max(a.closedTo, limit)
+	return limit, true, nil
+}
+
+// next is the end of the next window to close, skipping those with no pane.
+func (a *aggregator) next(limit int64) (int64, bool) {
+	if a.cursor.on {
+		return a.cursor.end, true
+	}
+	if limit <= a.closedTo {
+		return 0, false
+	}
+	ids := a.table.Ends(state.Panes)
+	if len(ids) == 0 {
+		return 0, false
+	}
+	pane := floorDiv(ids[0], a.splits)
+	end := a.assign.FirstEnd(pane - 1)
+	if a.closedTo != engine.MinTime {
+		end = max(end, a.assign.EndsAfter(a.closedTo))
+	}
+	return end, end <= limit && end != engine.MaxTime
+}
+
+// expire drops the panes that no window to come holds, and what was sent of
+// the window that closed.
+func (a *aggregator) expire(end int64) {
+	upTo := a.assign.Start(a.assign.NextEnd(end))
+	a.table.Expire(state.Panes, upTo*a.splits+a.splits-1)
+	if a.update {
+		a.table.Expire(state.Sent, end)
+	}
+	a.pane = paneCache{}
+}
+
+// close emits the rows of the window that ends at end.
+func (a *aggregator) close(end int64, budget *engine.Budget, out engine.Emit) (done bool, err error) {
+	lo, hi := a.ids(end)
+	a.out.begin(end, true, a.sink(out))
+	if !a.cursor.on && !a.table.Spilled() {
+		a.active = a.table.Active(state.Panes, lo, hi, a.active[:0])
+		if len(a.active) <= budget.Rows {
+			panes := a.panes(end, lo, hi)
+			for _, slot := range a.active {
+				if err := a.out.slot(slot, panes); err != nil {
+					return false, err
+				}
+				budget.Take(a.out.rowBytes())
+			}
+			return true, a.out.flush()
+		}
+	}
+	// A huge window, or one that is not all in memory: in the order of keys,
+	// with a cursor that is committed like any other state.
+	stopped := false
+	var failed error
+	last := ""
+	err = a.table.Scan(state.Panes, lo, hi, a.cursor.after, func(key string, acc func(id int64) []uint64) bool {
+		if failed = a.out.key(key, end, lo, hi, acc); failed != nil {
+			return false
+		}
+		last = strings.Clone(key)
+		if !budget.Take(a.out.rowBytes()) {
+			stopped = true
+			return false
+		}
+		return true
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return false, err
+	}
+	if err := a.out.flush(); err != nil {
+		return false, err
+	}
+	a.cursor = cursor{}
+	if stopped {
+		a.cursor = cursor{on: true, end: end, after: last}
+	}
+	return !stopped, nil
+}
+
+// ids are the table's ids of the panes that the window ending at end may take:
+// lo < id <= hi.
+func (a *aggregator) ids(end int64) (lo, hi int64) {
+	if !a.windowed {
+		return engine.MaxTime - 1, engine.MaxTime
+	}
+	return a.assign.Start(end)*a.splits + a.splits - 1, end*a.splits + a.splits - 1
+}
+
+// takes tells whether the window ending at end takes the pane of an id: the
+// k-th part of a pane is left out by the first k windows that hold the pane.
+func (a *aggregator) takes(end, id int64) bool {
+	if !a.windowed {
+		return true
+	}
+	pane := floorDiv(id, a.splits)
+	k := id - pane*a.splits
+	if k == 0 {
+		return true
+	}
+	for e := range window.Ends(a.assign, pane-1) {
+		if e >= end {
+			return k <= 0
+		}
+		k--
+	}
+	return false
+}
+
+func (a *aggregator) panes(end, lo, hi int64) []*state.Pane {
+	var panes []*state.Pane
+	for _, id := range a.table.Ends(state.Panes) {
+		if id > lo && id <= hi && a.takes(end, id) {
+			if p := a.table.Pane(state.Panes, id); p != nil {
+				panes = append(panes, p)
+			}
+		}
+	}
+	return panes
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// sink is where results go: through having, where there is one.
+func (a *aggregator) sink(out engine.Emit) engine.Emit {
+	if a.having == nil {
+		return out
+	}
+	return func(b *engine.Batch) error { return a.having.Process(b, out) }
+}
+
+// Flush sends the windows that changed since the last time, each with its old
+// row, at most once per throttle.
+func (a *aggregator) Flush(now int64, all bool, out engine.Emit) error {
+	if !a.update || len(a.pending) == 0 || !all && now-a.flushed < a.spec.Throttle.Milliseconds() {
+		return nil
+	}
+	a.flushed = now
+	windows := map[int64][]state.Slot{}
+	seen := map[touch]bool{}
+	var ends []int64
+	add := func(end int64, slot state.Slot) {
+		if end <= a.closedTo && a.windowed || seen[touch{end, slot}] {
+			return
+		}
+		seen[touch{end, slot}] = true
+		if windows[end] == nil {
+			ends = append(ends, end)
+		}
+		windows[end] = append(windows[end], slot)
+	}
+	for p := range a.pending {
+		if !a.windowed {
+			add(engine.MaxTime, p.slot)
+			continue
+		}
+		for end := range window.Ends(a.assign, floorDiv(p.pane, a.splits)-1) {
+			if a.takes(end, p.pane) {
+				add(end, p.slot)
+			}
+		}
+	}
+	clear(a.pending)
+	sortUpdates(ends, windows)
+	for _, end := range ends {
+		lo, hi := a.ids(end)
+		panes := a.panes(end, lo, hi)
+		a.out.begin(end, false, a.sink(out))
+		for _, slot := range windows[end] {
+			if err := a.out.slot(slot, panes); err != nil {
+				return err
+			}
+		}
+		if err := a.out.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Remember is the time that has passed and the close cursor.
+func (a *aggregator) Remember() []byte {
+	b := binary.AppendVarint([]byte{1}, a.closedTo)
+	if a.cursor.on {
+		b = binary.AppendVarint(b, a.cursor.end)
+		b = append(b, a.cursor.after...)
+	}
+	return b
+}
+
+// Recall reads what Remember wrote.
+func (a *aggregator) Recall(b []byte) error {
+	if len(b) == 0 || b[0] != 1 {
+		return errors.New("the aggregate's cursor does not decode")
+	}
+	b = b[1:]
+	closedTo, n := binary.Varint(b)
+	if n <= 0 {
+		return errors.New("the aggregate's cursor does not decode")
+	}
+	a.closedTo, a.cursor = closedTo, cursor{}
+	if b = b[n:]; len(b) > 0 {
+		end, n := binary.Varint(b)
+		if n <= 0 {
+			return errors.New("the aggregate's cursor does not decode")
+		}
+		a.cursor = cursor{on: true, end: end, after: string(b[n:])}
+	}
+	a.pane = paneCache{}
+	return nil
+}
+
+// Recovered drops restored panes whose windows have all closed, and finds the
+// updates that were not sent yet.
+func (a *aggregator) Recovered() error {
+	if a.windowed && a.closedTo != engine.MinTime {
+		if a.closedTo == engine.MaxTime {
+			a.table.RestoreExpire(state.Panes, engine.MaxTime)
+			a.table.RestoreExpire(state.Sent, engine.MaxTime)
+			return nil
+		}
+		upTo := a.assign.Start(a.assign.EndsAfter(a.closedTo))
+		a.table.RestoreExpire(state.Panes, upTo*a.splits+a.splits-1)
+		if a.update {
+			a.table.RestoreExpire(state.Sent, a.closedTo)
+		}
+	}
+	return a.findPending()
+}
+
+// Committed does nothing: what is pending stays pending.
+func (a *aggregator) Committed() {}
+
+// RolledBack finds again what is pending: the tables are back at the last
+// commit, and so is what was sent.
+func (a *aggregator) RolledBack() {
+	a.pane = paneCache{}
+	if a.update {
+		_ = a.findPending()
+	}
+}
+
+// findPending compares every pane with what was sent of its windows: a window
+// whose count of rows or greatest time differ has changes that were not sent.
+func (a *aggregator) findPending() error {
+	if !a.update {
+		return nil
+	}
+	clear(a.pending)
+	for _, id := range a.table.Ends(state.Panes) {
+		p := a.table.Pane(state.Panes, id)
+		if p == nil {
+			continue
+		}
+		p.Each(func(slot state.Slot, acc []uint64) bool {
+			if a.unsent(id, slot) {
+				a.pending[touch{id, slot}] = struct{}{}
+			}
+			return true
+		})
+	}
+	return nil
+}
+
+func (a *aggregator) unsent(id int64, slot state.Slot) bool {
+	ends := []int64{engine.MaxTime}
+	if a.windowed {
+		ends = ends[:0]
+		for end := range window.Ends(a.assign, floorDiv(id, a.splits)-1) {
+			if end > a.closedTo && a.takes(end, id) {
+				ends = append(ends, end)
+			}
+		}
+	}
+	for _, end := range ends {
+		lo, hi := a.ids(end)
+		var rows uint64
+		var newest int64
+		for _, p := range a.panes(end, lo, hi) {
+			if acc := p.Read(slot); acc != nil {
+				rows, newest = rows+acc[accRows], max(newest, int64(acc[accTime]))
+			}
+		}
+		sent := a.table.Pane(state.Sent, end)
+		if sent == nil {
+			return true
+		}
+		if acc := sent.Read(slot); acc == nil || acc[accRows] != rows || int64(acc[accTime]) != newest {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,321 @@
+package operators
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/state"
+	"github.com/leatstream/leat/window/aggregate"
+)
+
+// resultRows is how many results go downstream at a time.
+const resultRows = 1024
+
+// results builds batches of result rows: it merges the panes of a key and
+// window and writes the columns.
+type results struct {
+	a      *aggregator
+	end    int64
+	final  bool // the window closes
+	emit   engine.Emit
+	batch  engine.Batch
+	n      int32
+	sel    []int32
+	ops    []engine.Op
+	finals []bool
+	acc    []uint64
+	heap   scratchHeap
+	sent   *state.Pane
+	first  int // position of the first aggregate in the schema
+}
+
+func newResults(a *aggregator) *results {
+	r := &results{a: a, acc: make([]uint64, a.words()), first: len(a.spec.Group)}
+	if a.windowed {
+		r.first += 2
+	}
+	b := &r.batch
+	b.Schema = a.spec.Out
+	b.Cols = make([]engine.Column, len(b.Schema.Fields))
+	if a.update {
+		b.Old = make([]engine.Column, len(b.Schema.Fields))
+	}
+	for i := range resultRows {
+		r.sel = append(r.sel, int32(i))
+	}
+	b.Time, b.Stamp = make([]int64, resultRows), make([]int64, resultRows)
+	r.ops, r.finals = make([]engine.Op, resultRows), make([]bool, resultRows)
+	r.heap.table = a.table
+	return r
+}
+
+func (a *aggregator) words() int {
+	n := accHead
+	for _, c := range a.spec.Aggregates {
+		n += c.Fn.Words()
+	}
+	return n
+}
+
+// begin starts the results of one window; flush ends them.
+func (r *results) begin(end int64, final bool, emit engine.Emit) {
+	r.end, r.final, r.emit, r.sent = end, final, emit, nil
+	if r.a.update {
+		if final {
+			r.sent = r.a.table.Pane(state.Sent, end)
+		} else {
+			r.sent = r.a.table.Open(state.Sent, end)
+		}
+	}
+	r.reset()
+}
+
+func (r *results) reset() {
+	r.n = 0
+	for c, f := range r.batch.Schema.Fields {
+		r.batch.Cols[c].Reset(f.Type, resultRows)
+		if r.a.update {
+			r.batch.Old[c].Reset(f.Type, resultRows)
+		}
+	}
+	r.heap.reset()
+}
+
+func (r *results) rowBytes() int { return 64 + 16*len(r.batch.Schema.Fields) }
+
+// slot merges the panes of one key and adds its row.
+func (r *results) slot(slot state.Slot, panes []*state.Pane) error {
+	clear(r.acc)
+	for _, p := range panes {
+		if acc := p.Read(slot); acc != nil {
+			if err := r.merge(acc); err != nil {
+				return err
+			}
+		}
+	}
+	return r.row(r.a.table.Key(slot), slot, true)
+}
+
+// key does the same for a key that need not be in memory.
+func (r *results) key(key string, end, lo, hi int64, acc func(id int64) []uint64) error {
+	clear(r.acc)
+	for _, id := range r.a.table.Ends(state.Panes) {
+		if id > lo && id <= hi && r.a.takes(end, id) {
+			if a := acc(id); a != nil {
+				if err := r.merge(a); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if !r.a.update {
+		return r.row(key, 0, false)
+	}
+	slot, ok, err := r.a.table.Find(key)
+	if err != nil {
+		return err
+	}
+	return r.row(key, slot, ok)
+}
+
+func (r *results) merge(from []uint64) error {
+	if from[accRows] == 0 {
+		return nil
+	}
+	if r.acc[accRows] == 0 && !r.a.fold.blobs {
+		copy(r.acc, from)
+		return nil
+	}
+	r.acc[accRows] += from[accRows]
+	r.acc[accTime] = uint64(max(int64(r.acc[accTime]), int64(from[accTime])))
+	for k, c := range r.a.spec.Aggregates {
+		o := r.a.fold.at[k]
+		if err := c.Fn.Merge(r.acc[o:o+c.Fn.Words()], from[o:o+c.Fn.Words()], &r.heap); err != nil {
+			return engine.E(engine.Fatal, "merge "+c.Name, err)
+		}
+	}
+	return nil
+}
+
+// row writes the merged accumulator as a row. In update mode it goes with its
+// old row, and what was sent is kept.
+func (r *results) row(key string, slot state.Slot, resident bool) error {
+	a, i := r.a, r.n
+	rows := r.acc[accRows]
+	var before []uint64
+	if r.sent != nil && resident {
+		before = r.sent.Read(slot)
+	}
+	if rows == 0 && before == nil {
+		return nil // nothing there, nothing sent (a late part that the window leaves out)
+	}
+	b := &r.batch
+	b.Stamp[i] = int64(r.acc[accTime])
+	b.Time[i] = b.Stamp[i]
+	if a.windowed {
+		b.Time[i] = r.end - 1
+	}
+	if rows > 0 {
+		r.write(b.Cols, key, r.acc, &r.heap, r.final)
+	}
+	r.finals[i] = r.final
+	if !a.update {
+		return r.next()
+	}
+	if before != nil {
+		r.write(b.Old, key, before, a.table, false)
+	}
+	switch {
+	case rows == 0:
+		r.ops[i] = engine.Delete
+		r.sent.Remove(slot)
+		if p := a.table.Pane(state.Panes, engine.MaxTime); p != nil && !a.windowed {
+			p.Remove(slot)
+		}
+		return r.next()
+	case before == nil:
+		r.ops[i] = engine.Insert
+	default:
+		r.ops[i] = engine.Update
+	}
+	if !r.final {
+		unchanged := before != nil && r.same(i)
+		r.keep(slot)
+		if unchanged {
+			return nil // an unchanged row is not sent
+		}
+	}
+	return r.next()
+}
+
+func (r *results) write(cols []engine.Column, key string, acc []uint64, h aggregate.Heap, final bool) {
+	a, i := r.a, r.n
+	a.group.decode(key, cols, i)
+	if a.windowed {
+		g := len(a.spec.Group)
+		cols[g].Ints[i], cols[g+1].Ints[i] = a.assign.Start(r.end), r.end
+		if a.update {
+			cols[len(cols)-1].Bools[i] = final
+		}
+	}
+	for k, c := range a.spec.Aggregates {
+		o := a.fold.at[k]
+		col := columnOf(&cols[r.first+k])
+		c.Fn.Append(acc[o:o+c.Fn.Words()], h, &col, i)
+		cols[r.first+k].Nulls = col.Nulls
+	}
+}
+
+// same compares the aggregates of the old and the new row.
+func (r *results) same(i int32) bool {
+	for k := range r.a.spec.Aggregates {
+		if !equal(&r.batch.Cols[r.first+k], &r.batch.Old[r.first+k], i) {
+			return false
+		}
+	}
+	return true
+}
+
+func equal(x, y *engine.Column, i int32) bool {
+	if x.Null(i) || y.Null(i) {
+		return x.Null(i) == y.Null(i)
+	}
+	switch x.Type {
+	case engine.Int, engine.Timestamp:
+		return x.Ints[i] == y.Ints[i]
+	case engine.Double:
+		return x.Doubles[i] == y.Doubles[i]
+	case engine.Bool:
+		return x.Bools[i] == y.Bools[i]
+	}
+	return x.Strs[i] == y.Strs[i]
+}
+
+// keep makes the merged accumulator what was sent of the key.
+func (r *results) keep(slot state.Slot) {
+	acc, _ := r.sent.Write(slot)
+	if !r.a.fold.blobs {
+		copy(acc, r.acc)
+		return
+	}
+	old := slices.Clone(acc)
+	copy(acc, r.acc)
+	for _, w := range r.a.fold.blobWords {
+		if r.acc[w] == 0 {
+			acc[w] = r.a.table.Put(old[w], nil)
+			continue
+		}
+		acc[w] = r.a.table.Put(old[w], r.heap.Get(r.acc[w]))
+	}
+}
+
+func (r *results) next() error {
+	r.n++
+	if r.n < resultRows {
+		return nil
+	}
+	return r.flush()
+}
+
+// flush sends the rows built so far downstream.
+func (r *results) flush() error {
+	if r.n == 0 {
+		return nil
+	}
+	b := &r.batch
+	b.N, b.Sel = int(r.n), r.sel[:r.n]
+	b.Op, b.Final = nil, nil
+	if r.a.update {
+		b.Op = r.ops[:r.n]
+		if r.a.windowed {
+			b.Final = r.finals[:r.n]
+		}
+	}
+	old := b.Old
+	if !r.a.update {
+		b.Old = nil
+	}
+	b.ClosedByIdle = r.final && r.a.windowed && r.a.ctx.Idle()
+	err := r.emit(b)
+	b.Old = old
+	r.reset()
+	return err
+}
+
+// sortUpdates puts updates in order of window end, and of slots in a window.
+func sortUpdates(ends []int64, windows map[int64][]state.Slot) {
+	slices.Sort(ends)
+	for _, w := range windows {
+		slices.SortFunc(w, func(a, b state.Slot) int { return cmp.Compare(a, b) })
+	}
+}
+
+// scratchHeap lets panes be merged without touching the table's heap: what
+// merging stores lives until the batch has been sent.
+type scratchHeap struct {
+	table *state.Table
+	bytes [][]byte
+}
+
+// scratchBit marks references of the scratch; the table's never have it.
+const scratchBit = 1 << 63
+
+func (h *scratchHeap) reset() { h.bytes = h.bytes[:0] }
+
+// Get gives the bytes of a reference of either heap.
+func (h *scratchHeap) Get(ref uint64) []byte {
+	if ref&scratchBit != 0 {
+		return h.bytes[ref&^scratchBit]
+	}
+	return h.table.Get(ref)
+}
+
+// Put stores a copy in the scratch; the old bytes are left alone.
+func (h *scratchHeap) Put(_ uint64, b []byte) uint64 {
+	if b == nil {
+		return 0
+	}
+	h.bytes = append(h.bytes, slices.Clone(b))
+	return scratchBit | uint64(len(h.bytes)-1)
+}
