@@ -1,0 +1,135 @@
+package codec
+
+import (
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// EncoderOptions say how rows are written.
+type EncoderOptions struct {
+	Style engine.ValueStyle
+	// Drop are columns, by number, that are not written.
+	Drop []int
+	// Flat writes a nested column under its whole name, "loc.lat": 1, instead
+	// of as it was read, "loc": {"lat": 1}.
+	Flat bool
+}
+
+// Encoder writes rows of one schema as JSON objects, columns in the schema's
+// order; those of a nested object stand together, where its first one is. It
+// is used from one goroutine.
+type Encoder struct {
+	style  engine.ValueStyle
+	fields []encoderField
+	end    string // what closes the object
+}
+
+type encoderField struct {
+	before string // all text since the last value: `,"temp":`
+	col    int
+	number bool // a column of Ints: the last one is remembered, for a window's bounds repeat over many rows
+	last   int64
+	text   []byte // last as JSON; empty at first
+}
+
+// NewEncoder makes an encoder for rows of schema.
+func NewEncoder(schema *engine.Schema, opts EncoderOptions) *Encoder {
+	e := &Encoder{style: opts.Style}
+	var cols []int
+	for c := range schema.Fields {
+		if !slices.Contains(opts.Drop, c) {
+			cols = append(cols, c)
+		}
+	}
+	w := encoderPlan{schema.Fields, e, opts.Flat}
+	e.end = w.object("", cols, 0)
+	return e
+}
+
+// encoderPlan lays out an encoder's fields.
+type encoderPlan struct {
+	fields []engine.Field
+	*Encoder
+	flat bool
+}
+
+// object adds an object of the columns cols, whose names go on at skip, after
+// the text before. It returns the text that is due behind it.
+func (w encoderPlan) object(before string, cols []int, skip int) string {
+	before += "{"
+	for at := 0; len(cols) > 0; at++ {
+		if at > 0 {
+			before += ","
+		}
+		first := cols[0]
+		name := w.fields[first].Name[skip:]
+		key, _, nested := strings.Cut(name, ".")
+		if !nested || w.flat || w.taken(key, cols, skip) {
+			before += string(engine.AppendString(nil, name)) + ":"
+			t := w.fields[first].Type
+			w.Encoder.fields = append(w.Encoder.fields, encoderField{before: before, col: first, number: t == engine.Int || t == engine.Timestamp})
+			before, cols = "", cols[1:]
+			continue
+		}
+		var inside, outside []int
+		for _, c := range cols {
+			if strings.HasPrefix(w.fields[c].Name[skip:], key+".") {
+				inside = append(inside, c)
+			} else {
+				outside = append(outside, c)
+			}
+		}
+		before = w.object(before+string(engine.AppendString(nil, key))+":", inside, skip+len(key)+1)
+		cols = outside
+	}
+	return before + "}"
+}
+
+// taken tells whether the key is a column too, so that it cannot be an object.
+func (w encoderPlan) taken(key string, cols []int, skip int) bool {
+	path := w.fields[cols[0]].Name[:skip] + key
+	return slices.ContainsFunc(w.fields, func(f engine.Field) bool { return f.Name == path })
+}
+
+// AppendRow appends the row of cols, which are the schema's columns, as a JSON
+// object. Values are as engine.AppendJSON has them.
+func (e *Encoder) AppendRow(dst []byte, cols []engine.Column, row int32) []byte {
+	for k := range e.fields {
+		f := &e.fields[k]
+		dst = append(dst, f.before...)
+		c := &cols[f.col]
+		switch {
+		case c.Null(row):
+			dst = append(dst, "null"...)
+		case f.number:
+			v := c.Ints[row]
+			if v == f.last && len(f.text) > 0 {
+				dst = append(dst, f.text...)
+				continue
+			}
+			start := len(dst)
+			dst = engine.AppendJSON(dst, c, row, e.style)
+			f.last, f.text = v, append(f.text[:0], dst[start:]...)
+		case c.Type == engine.Double:
+			dst = engine.AppendDouble(dst, c.Doubles[row])
+		case c.Type == engine.String:
+			dst = appendString(dst, c.Strs[row])
+		default:
+			dst = engine.AppendJSON(dst, c, row, e.style)
+		}
+	}
+	return append(dst, e.end...)
+}
+
+// appendString is engine.AppendString, fast for text that needs no escapes.
+func appendString(dst []byte, s string) []byte {
+	if end, wide := plain(unsafe.Slice(unsafe.StringData(s), len(s)), 0); end < len(s) || wide {
+		return engine.AppendString(dst, s)
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
