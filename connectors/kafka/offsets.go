@@ -1,0 +1,166 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/leatstream/leat/engine"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// StartOffsets resolves where a source begins to exact offsets. A timestamp
+// beyond the log's end gives the end.
+func (c *Cluster) StartOffsets(ctx context.Context, topic engine.Topic, start engine.Start) (map[engine.Partition]engine.Offset, error) {
+	list := c.adm.ListStartOffsets
+	switch {
+	case start.At > 0:
+		list = func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+			return c.adm.ListOffsetsAfterMilli(ctx, start.At, topics...)
+		}
+	case start.Latest:
+		list = c.adm.ListEndOffsets
+	}
+	return c.listed(ctx, topic, list)
+}
+
+// EndOffsets gives the high watermarks (read uncommitted).
+func (c *Cluster) EndOffsets(ctx context.Context, topic engine.Topic) (map[engine.Partition]engine.Offset, error) {
+	return c.listed(ctx, topic, c.adm.ListEndOffsets)
+}
+
+func (c *Cluster) listed(ctx context.Context, topic engine.Topic, list func(context.Context, ...string) (kadm.ListedOffsets, error)) (map[engine.Partition]engine.Offset, error) {
+	op := fmt.Sprintf("list offsets of %q", topic)
+	ls, err := list(ctx, string(topic))
+	if err != nil {
+		return nil, c.cfg.fail(op, err)
+	}
+	out := make(map[engine.Partition]engine.Offset, len(ls[string(topic)]))
+	for p, l := range ls[string(topic)] {
+		if l.Err != nil {
+			return nil, c.cfg.fail(op, l.Err)
+		}
+		out[engine.Partition(p)] = engine.Offset(l.Offset)
+	}
+	if len(out) == 0 {
+		return nil, c.cfg.fail(op, ErrTopicMissing)
+	}
+	return out, nil
+}
+
+// LogStart is the first offset of the partition.
+func (c *Cluster) LogStart(ctx context.Context, tp engine.TopicPartition) (engine.Offset, error) {
+	got, err := listOffsets(ctx, c.cl, []engine.TopicPartition{tp}, -2)
+	if err != nil {
+		return 0, c.cfg.fail(fmt.Sprintf("ask for the log start of %s/%d", tp.Topic, tp.Partition), err)
+	}
+	return got[tp], nil
+}
+
+// listOffsets asks the leaders for one kind of offset (-2 the log's start, -1
+// its end, read uncommitted) of some partitions.
+func listOffsets(ctx context.Context, cl *kgo.Client, tps []engine.TopicPartition, kind int64) (map[engine.TopicPartition]engine.Offset, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	at := make(map[engine.Topic]int)
+	for _, tp := range tps {
+		i, ok := at[tp.Topic]
+		if !ok {
+			i = len(req.Topics)
+			at[tp.Topic] = i
+			t := kmsg.NewListOffsetsRequestTopic()
+			t.Topic = string(tp.Topic)
+			req.Topics = append(req.Topics, t)
+		}
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.CurrentLeaderEpoch, p.Timestamp = int32(tp.Partition), -1, kind
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+	}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[engine.TopicPartition]engine.Offset, len(tps))
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
+			}
+			out[engine.TopicPartition{Topic: engine.Topic(t.Topic), Partition: engine.Partition(p.Partition)}] = engine.Offset(p.Offset)
+		}
+	}
+	for _, tp := range tps {
+		if _, ok := out[tp]; !ok {
+			return nil, fmt.Errorf("%s/%d: %w", tp.Topic, tp.Partition, kerr.UnknownTopicOrPartition)
+		}
+	}
+	return out, nil
+}
+
+// GroupOffsets reads all committed offsets of a group, waiting for pending
+// transactions. A group that does not exist has none.
+func (c *Cluster) GroupOffsets(ctx context.Context, group string) (map[engine.TopicPartition]engine.Committed, error) {
+	got, err := stableOffsets(ctx, c.adm, group)
+	if err != nil {
+		return nil, c.cfg.fail(fmt.Sprintf("read the offsets of group %q", group), err)
+	}
+	return got, nil
+}
+
+// stableOffsets reads a group's offsets; those that a pending transaction may
+// still change are asked for again until ctx ends.
+func stableOffsets(ctx context.Context, adm *kadm.Client, group string) (map[engine.TopicPartition]engine.Committed, error) {
+	for {
+		out, err := groupOffsets(kadm.RequireStable(ctx), adm, group)
+		if !errors.Is(err, kerr.UnstableOffsetCommit) {
+			return out, err
+		}
+		if pause(ctx, 50*time.Millisecond) != nil {
+			return nil, fmt.Errorf("a transaction with pending offsets does not end: %w", err)
+		}
+	}
+}
+
+// groupOffsets reads a group's offsets as they are.
+func groupOffsets(ctx context.Context, adm *kadm.Client, group string) (map[engine.TopicPartition]engine.Committed, error) {
+	out := make(map[engine.TopicPartition]engine.Committed)
+	rs, err := adm.FetchOffsets(ctx, group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for topic, ps := range rs {
+		for p, r := range ps {
+			if r.Err != nil {
+				return nil, fmt.Errorf("%s/%d: %w", topic, p, r.Err)
+			}
+			if r.At >= 0 {
+				tp := engine.TopicPartition{Topic: engine.Topic(topic), Partition: engine.Partition(p)}
+				out[tp] = engine.Committed{Offset: engine.Offset(r.At), Metadata: r.Metadata}
+			}
+		}
+	}
+	return out, nil
+}
+
+// DeleteRecords purges partitions below an offset.
+func (c *Cluster) DeleteRecords(ctx context.Context, below map[engine.TopicPartition]engine.Offset) error {
+	if len(below) == 0 {
+		return nil
+	}
+	var os kadm.Offsets
+	for tp, o := range below {
+		os.AddOffset(string(tp.Topic), int32(tp.Partition), int64(o), -1)
+	}
+	rs, err := c.adm.DeleteRecords(ctx, os)
+	if err == nil {
+		err = rs.Error()
+	}
+	return c.cfg.fail("delete records", err)
+}

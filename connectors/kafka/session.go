@@ -1,0 +1,296 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/engine"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// SessionConfig is what one lane adds to Config.
+type SessionConfig struct {
+	Group  string
+	Topics []engine.Topic // all co-partitioned inputs; they must exist
+	// TransactionalID names the lane's producer, stable over restarts. Needed
+	// for ExactlyOnce, ignored for AtLeastOnce.
+	TransactionalID string
+	Guarantee       engine.Guarantee
+	Lane            string // for the broker's logs: the client id's suffix
+	// InstanceID makes the member static: it may restart within SessionTimeout
+	// without a rebalance. "": dynamic.
+	InstanceID string
+	// Start gives the exact offset where a partition without a committed one
+	// begins. It is called on a goroutine of the client, while the group waits.
+	// nil: the log's start.
+	Start func(engine.TopicPartition) (engine.Offset, error)
+	// CommitNumber reads the commit number out of an offset's metadata, -1 where
+	// there is none. nil: comparing the whole metadata has to do.
+	CommitNumber func(metadata string) int64
+	// Writer reads the transactional id of the writer out of an offset's
+	// metadata, "" where there is none. The leader of the group fences writers
+	// that are no members. nil: it goes by the members it has seen.
+	Writer func(metadata string) string
+	// OnVanished hears of transactional ids that were members and are not; they
+	// have been fenced. Called on a goroutine of the client, must not block.
+	OnVanished func(ids []string)
+	// Fence replaces InitProducerId for vanished ids (tests). nil: that.
+	Fence func(ctx context.Context, ids []string) error
+	// GiveUp is how long the outcome of a transaction is looked for. Default 30s.
+	GiveUp time.Duration
+}
+
+// Session is one lane's place in the group with its producer. It implements
+// engine.Session; all methods are called from the lane's goroutine.
+type Session struct {
+	cfg Config
+	sc  SessionConfig
+	cl  *kgo.Client
+	adm *kadm.Client
+	txn *kgo.GroupTransactSession // nil: at least once
+
+	// Only the lane's goroutine uses these.
+	parts   map[engine.TopicPartition]*part // of the assignment the lane has seen
+	open    bool                            // the client is in a transaction
+	out     *output                         // what was produced since Begin
+	outs    outputs
+	done    map[engine.TopicPartition]engine.Offset // Produced
+	pending error                                   // a fetch error that waits for the rows before it to be delivered
+	lent    []*rowsBuf                              // handed out, not known to be processed
+	free    []*rowsBuf
+	spare   []*rowsBuf // free from the next Poll on
+	rows    []*engine.Rows
+	dead    error // why this session must be replaced
+
+	ready chan struct{} // closed when the client is set: callbacks come earlier
+
+	mu    sync.Mutex
+	group membership
+}
+
+// NewSession joins the group. With ExactlyOnce it first claims the
+// transactional id, which aborts what a predecessor of the same name left open.
+func NewSession(cfg Config, sc SessionConfig) (*Session, error) {
+	cfg = cfg.withDefaults()
+	if sc.GiveUp == 0 {
+		sc.GiveUp = 30 * time.Second
+	}
+	op := fmt.Sprintf("join group %q", sc.Group)
+	if sc.Group == "" || len(sc.Topics) == 0 {
+		return nil, engine.E(engine.Fatal, "join group", errors.New("a session needs a group and topics"))
+	}
+	if sc.Guarantee == engine.ExactlyOnce && sc.TransactionalID == "" {
+		return nil, engine.E(engine.Fatal, op, errors.New("exactly once needs a transactional id"))
+	}
+	if sc.Lane != "" {
+		cfg.ClientID += "-" + sc.Lane
+	}
+	s := &Session{cfg: cfg, sc: sc, parts: make(map[engine.TopicPartition]*part), done: make(map[engine.TopicPartition]engine.Offset), ready: make(chan struct{})}
+	s.group.wake = func() {}
+	opts, err := cfg.options()
+	if err != nil {
+		return nil, engine.E(engine.Environment, op, err)
+	}
+	opts = append(opts, s.groupOptions()...)
+	if sc.Guarantee == engine.ExactlyOnce {
+		opts = append(opts, kgo.TransactionalID(sc.TransactionalID), kgo.TransactionTimeout(cfg.TransactionTimeout))
+		s.txn, err = kgo.NewGroupTransactSession(opts...)
+		if err == nil {
+			s.cl = s.txn.Client()
+		}
+	} else {
+		s.cl, err = kgo.NewClient(opts...)
+	}
+	if err != nil {
+		return nil, engine.E(engine.Environment, op, err)
+	}
+	s.adm = kadm.NewClient(s.cl)
+	close(s.ready)
+	if s.txn != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), sc.GiveUp)
+		defer cancel()
+		if _, _, err := s.cl.ProducerID(ctx); err != nil {
+			s.cl.CloseAllowingRebalance()
+			return nil, cfg.fail(fmt.Sprintf("claim transactional id %q", sc.TransactionalID), err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Session) groupOptions() []kgo.Opt {
+	id := ""
+	if s.sc.Guarantee == engine.ExactlyOnce {
+		id = s.sc.TransactionalID
+	}
+	b := &balancer{
+		GroupBalancer:   kgo.RangeBalancer(),
+		transactionalID: id,
+		joining:         func() { s.void("joining") },
+		writers: func(ctx context.Context) ([]string, error) {
+			<-s.ready
+			if s.sc.Writer == nil || id == "" {
+				return nil, nil
+			}
+			offsets, err := groupOffsets(ctx, s.adm, s.sc.Group)
+			return writersOf(offsets, s.sc.Writer), err
+		},
+		fence: s.sc.Fence,
+		vanished: func(ids []string) {
+			if s.sc.OnVanished != nil {
+				s.sc.OnVanished(ids)
+			}
+		},
+		log: s.cfg.Logger.Warn,
+	}
+	if b.fence == nil {
+		b.fence = func(ctx context.Context, ids []string) error { return s.cfg.fence(ctx, s.cl, ids) }
+	}
+	opts := []kgo.Opt{
+		kgo.ConsumerGroup(s.sc.Group),
+		kgo.ConsumeTopics(topicStrings(s.sc.Topics)...),
+		kgo.Balancers(b),
+		kgo.SessionTimeout(s.cfg.SessionTimeout),
+		kgo.HeartbeatInterval(s.cfg.HeartbeatInterval),
+		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.DisableAutoCommit(),
+		kgo.AdjustFetchOffsetsFn(s.exactOffsets),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { s.assigned(m) }),
+		kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) { s.void("revoked") }),
+		kgo.OnPartitionsLost(func(context.Context, *kgo.Client, map[string][]int32) { s.void("lost") }),
+		kgo.WithHooks(groupErrors{s}),
+	}
+	if s.sc.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(s.sc.InstanceID))
+	}
+	return opts
+}
+
+// TransactionalID names the producer; "" when at least once.
+func (s *Session) TransactionalID() string {
+	if s.txn == nil {
+		return ""
+	}
+	return s.sc.TransactionalID
+}
+
+// Begin starts a transaction; nothing is sent. It is refused, with Kind Fenced,
+// once the session cannot go on.
+func (s *Session) Begin() error {
+	if s.dead != nil {
+		return s.dead
+	}
+	if s.out == nil {
+		s.out = s.outs.take()
+	}
+	if s.txn == nil || s.open {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.TransactionTimeout/2)
+	defer cancel()
+	if err := s.refresh(ctx); err != nil {
+		return err
+	}
+	if err := s.txn.Begin(); err != nil {
+		return s.die("begin transaction", err)
+	}
+	s.open = true
+	return nil
+}
+
+// die remembers that the session must be replaced.
+func (s *Session) die(op string, err error) error {
+	s.dead = engine.E(engine.Fenced, op, err)
+	return s.dead
+}
+
+// AllowRebalance lets a pending rebalance run; the end of every turn.
+func (s *Session) AllowRebalance() { s.cl.AllowRebalance() }
+
+// HighWatermarks asks the leaders for the end of partitions. Where nothing but
+// transaction markers follows the last row that Poll gave, the end is the
+// offset after that row: a lane that has read everything is then at the end.
+func (s *Session) HighWatermarks(ctx context.Context, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Offset, error) {
+	ends, err := listOffsets(ctx, s.cl, tps, -1)
+	if err != nil {
+		return nil, s.cfg.fail("ask for high watermarks", err)
+	}
+	for tp, end := range ends {
+		if p := s.parts[tp]; p != nil && p.set && p.head >= end && p.next < end {
+			ends[tp] = p.next
+		}
+	}
+	return ends, nil
+}
+
+// Committed asks the group (stable) for committed offsets and metadata.
+// Partitions without one have Offset -1.
+func (s *Session) Committed(ctx context.Context, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Committed, error) {
+	all, err := stableOffsets(ctx, s.adm, s.sc.Group)
+	if err != nil {
+		return nil, s.cfg.fail("read committed offsets", err)
+	}
+	out := make(map[engine.TopicPartition]engine.Committed, len(tps))
+	for _, tp := range tps {
+		c, ok := all[tp]
+		if !ok {
+			c.Offset = -1
+		}
+		out[tp] = c
+	}
+	return out, nil
+}
+
+// closeTimeout bounds what Close says to the brokers before it goes.
+const closeTimeout = 3 * time.Second
+
+// Close ends the session. An open transaction is aborted. With leave the member
+// leaves the group, so that others get its partitions at once; without, they
+// wait for SessionTimeout: for a static member, or to look like a crash.
+func (s *Session) Close(leave bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if s.open && s.dead == nil {
+		_, _ = s.txn.End(ctx, kgo.TryAbort) // else the transaction times out
+	}
+	if s.sc.InstanceID != "" && leave {
+		_, _ = s.adm.LeaveGroup(ctx, kadm.LeaveGroup(s.sc.Group).InstanceIDs(s.sc.InstanceID))
+	}
+	if s.sc.InstanceID == "" && !leave {
+		// kgo always says goodbye for a dynamic member, unless its context has
+		// ended before it can.
+		s.cl.AllowRebalance()
+		gone, now := context.WithCancel(ctx)
+		now()
+		_ = s.cl.LeaveGroupContext(gone)
+	}
+	s.cl.CloseAllowingRebalance()
+}
+
+// isMember asks the coordinator whether the client is a member of the group's
+// present generation. A rebalance in progress is a yes.
+func (s *Session) isMember(ctx context.Context) bool {
+	member, generation := s.cl.GroupMetadata()
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group, req.MemberID, req.Generation = s.sc.Group, member, generation
+	if s.sc.InstanceID != "" {
+		req.InstanceID = &s.sc.InstanceID
+	}
+	resp, err := req.RequestWith(ctx, s.cl)
+	if err != nil {
+		return true // nobody said otherwise
+	}
+	switch err := kerr.ErrorForCode(resp.ErrorCode); {
+	case errors.Is(err, kerr.UnknownMemberID), errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.FencedInstanceID):
+		return false
+	}
+	return true
+}
+
+var _ engine.Session = (*Session)(nil)
