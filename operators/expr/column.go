@@ -81,8 +81,12 @@ func firstOf(names []string, or string) string {
 // predicate the value of the row around it.
 func (c *compiler) columnAt(i int) *node {
 	c.used[i] = true
-	t := typ{k: c.env.Schema.Fields[i].Type}
-	n := &node{t: t, column: true, eval: func(f *frame, _ []int32) *engine.Column { return &f.cols[i] }}
+	field := c.env.Schema.Fields[i]
+	t := typ{k: field.Type}
+	if t.any() {
+		t.elem = c.env.Lists[field.Name]
+	}
+	n := &node{t: t, eval: func(f *frame, _ []int32) *engine.Column { return &f.cols[i] }}
 	return c.outer(n, c.depth)
 }
 

@@ -16,7 +16,7 @@ type node struct {
 	keep   keepFn // of some bool nodes: faster than eval and a look at the result
 	konst  *Value // of a constant
 	fails  bool   // may report expression errors
-	column bool   // eval gives an input column
+	record bool   // reads the source record: differs by row without a column
 }
 
 // filter selects the rows where a bool node is true.
@@ -57,6 +57,7 @@ type compiler struct {
 	depth int        // of list predicates around the present place
 	elems []typ      // type of # per depth
 	nodes int
+	keyed bool // the present place may hold a secret
 	// functions is the table: a field, as the functions in it look into it.
 	functions []function
 }
@@ -130,6 +131,12 @@ func (c *compiler) kind(n ast.Node, at span) (*node, error) {
 			return c.call(name.Value, n.Arguments, at)
 		}
 		return nil, at.errorf("", "values have no methods: write name(x)")
+	case *ast.SliceNode:
+		return c.slicing(n, at)
+	case *ast.PointerNode:
+		return c.pointer(n, at)
+	case *ast.MapNode:
+		return c.object(n)
 	case *ast.ArrayNode:
 		return c.list(n)
 	case *ast.SequenceNode:
@@ -206,6 +213,9 @@ func constant(v Value) *node {
 // fold computes a node whose arguments are constants once and for all. One
 // that fails stays as it is: it is an error of each row that needs it.
 func fold(n *node, args ...*node) *node {
+	if n.record {
+		return n
+	}
 	for _, a := range args {
 		if a.konst == nil {
 			return n

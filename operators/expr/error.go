@@ -87,10 +87,25 @@ func parseError(text string, err error) *Error {
 			}
 		}
 	}
-	if strings.HasPrefix(msg, "unexpected token EOF") || at.off >= len(text) {
-		msg = "unexpected end of the expression"
+	switch {
+	case strings.HasPrefix(msg, "unexpected token EOF"):
+		at, msg = span{len(text), 0}, "unexpected end of the expression"
+	case strings.HasPrefix(msg, "literal not terminated"):
+		msg = "the string is not closed"
+	case strings.HasPrefix(msg, "invalid ") && strings.Contains(msg, " literal: "):
+		at, msg = before(text, at.off), "the number is none, or does not fit"
 	}
 	return at.errorf(hint, "%s", msg)
+}
+
+// before is the word that ends before a place, where the parser notices late.
+func before(text string, off int) span {
+	word := strings.TrimRight(text[:off], " \t\r\n")
+	if off == len(text)-1 && strings.TrimSpace(text[off:]) != "" {
+		word = text
+	}
+	start := strings.LastIndexAny(word, " \t\r\n()[]{},+-*/%<>=") + 1
+	return span{start, len(word) - start}
 }
 
 // didYouMean suggests the nearest of names, or nothing.

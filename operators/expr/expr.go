@@ -20,6 +20,8 @@ const (
 type Env struct {
 	Schema *engine.Schema
 	Vars   map[string]Value
+	// Lists gives the element types of Any columns that hold lists.
+	Lists map[string]engine.Type
 	// Record allows key() topic() partition() offset() timestamp() header(name):
 	// the batches have Src.
 	Record bool

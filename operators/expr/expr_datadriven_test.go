@@ -81,9 +81,9 @@ func (m *manual) undeclared(out *bytes.Buffer, format string, args ...any) {
 
 type manual struct {
 	wrong int
-	env  Env
-	rows []string
-	raw  map[string]any // vars for the VM
+	env   Env
+	rows  []string
+	raw   map[string]any // vars for the VM
 }
 
 func (m *manual) schema(t *testing.T, d *datadriven.TestData) {

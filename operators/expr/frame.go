@@ -231,3 +231,39 @@ func upTo(buf *rowsBuf, n int) []int32 {
 	*buf = sel
 	return sel
 }
+
+// rowwise computes a function of any number of arguments, row by row, where none
+// of them is null. in has a column per argument; do sets row i of out.
+func rowwise(t typ, args []*node, do func(f *frame, i int32, in []*engine.Column, out *engine.Column) error) *node {
+	var s scratch
+	in := make([]*engine.Column, len(args))
+	return &node{t: t, fails: true, eval: func(f *frame, sel []int32) *engine.Column {
+		for k, x := range args {
+			in[k] = x.eval(f, sel)
+		}
+		out := s.reset(t.k, f.n)
+	rows:
+		for _, i := range sel {
+			for _, c := range in {
+				if c.Null(i) {
+					s.setNull(i, f.n)
+					continue rows
+				}
+			}
+			if err := do(f, i, in, out); err != nil {
+				s.failed(f, i, err)
+			}
+		}
+		return out
+	}}
+}
+
+// retype gives the same values as another type that is stored alike.
+func retype(t typ, x *node) *node {
+	var view engine.Column
+	return &node{at: x.at, t: t, fails: x.fails, eval: func(f *frame, sel []int32) *engine.Column {
+		view = *x.eval(f, sel)
+		view.Type = t.k
+		return &view
+	}}
+}

@@ -12,10 +12,7 @@ type function struct {
 	usage string // for messages: div(a, b)
 	min   int    // arguments
 	max   int    // -1: any number
-	// build makes the node. Where strict is set (most), a null argument has
-	// made null before.
-	strict bool
-	build  func(c *compiler, call call) (*node, error)
+	build func(c *compiler, call call) (*node, error)
 }
 
 // call is one use of a function.
@@ -46,6 +43,9 @@ func (c *compiler) function(name string) *function {
 
 // call compiles a function call.
 func (c *compiler) call(name string, args []ast.Node, at span) (*node, error) {
+	if p, ok := predicates[name]; ok && len(args) > 1 {
+		return c.overList(name, p, args, at)
+	}
 	fn := c.function(name)
 	if fn == nil {
 		return nil, c.unknownFunction(name, at)
@@ -54,8 +54,12 @@ func (c *compiler) call(name string, args []ast.Node, at span) (*node, error) {
 		return nil, at.errorf(fn.usage, "%s() does not take %d arguments", name, len(args))
 	}
 	k := call{function: fn, at: at}
-	null := false
+	null, keyed := false, c.keyed
 	for _, a := range args {
+		c.keyed = name == "hmac"
+		if _, direct := a.(*ast.CallNode); !direct {
+			c.keyed = false
+		}
 		n, err := c.compile(a)
 		if err != nil {
 			return nil, err
@@ -63,7 +67,8 @@ func (c *compiler) call(name string, args []ast.Node, at span) (*node, error) {
 		null = null || n.t.null()
 		k.args = append(k.args, n)
 	}
-	if null && fn.strict {
+	c.keyed = keyed
+	if null {
 		return constant(Value{}), nil
 	}
 	n, err := fn.build(c, k)

@@ -31,7 +31,7 @@ func (c *compiler) in(n *ast.BinaryNode, at span) (*node, error) {
 		if x.t.k == engine.Any || x.t == tBytes {
 			return nil, x.at.errorf("", "in does not look for %s", x.t)
 		}
-		if t, ok := unify(x.t, typ{k: y.t.elem}); !ok || t == tBool && x.t != tBool {
+		if _, ok := unify(x.t, typ{k: y.t.elem}); !ok {
 			return nil, at.errorf("", "in looks for %s in %s", x.t, y.t)
 		}
 	}
@@ -158,72 +158,4 @@ func (c *compiler) inRange(x *node, r *ast.BinaryNode, at span) (*node, error) {
 		}), x), x), nil
 	}
 	return nil, at.errorf("", "in looks for %s in a range of ints", x.t)
-}
-
-// list is a literal [a, b]; of constants it is one.
-func (c *compiler) list(n *ast.ArrayNode) (*node, error) {
-	t := listOf(engine.Invalid)
-	items := make([]*node, len(n.Nodes))
-	consts := make([]Value, 0, len(items))
-	for i, e := range n.Nodes {
-		x, err := c.compile(e)
-		if err != nil {
-			return nil, err
-		}
-		if x.t == tBytes {
-			return nil, x.at.errorf("", "a list does not hold bytes")
-		}
-		if x.konst != nil {
-			consts = append(consts, *x.konst)
-		}
-		items[i] = x
-		u, ok := unify(typ{k: t.elem}, typ{k: x.t.k})
-		if !ok {
-			u = tAny
-		}
-		t.elem = u.k
-	}
-	if len(consts) == len(items) {
-		return constant(ListValue(consts...)), nil
-	}
-	if t.elem == engine.Invalid {
-		t.elem = engine.Any
-	}
-	return listNode(t, items), nil
-}
-
-// listNode builds the JSON of a list of values.
-func listNode(t typ, items []*node) *node {
-	var s scratch
-	cols := make([]*engine.Column, len(items))
-	n := &node{t: t, fails: true, eval: func(f *frame, sel []int32) *engine.Column {
-		for k, x := range items {
-			cols[k] = x.eval(f, sel)
-		}
-		out := s.reset(engine.Any, f.n)
-		for _, i := range sel {
-			buf := append(f.bytes(64), '[')
-			for k, c := range cols {
-				if k > 0 {
-					buf = append(buf, ',')
-				}
-				buf = appendElem(buf, c, i)
-			}
-			if len(buf) > maxTextValue {
-				s.failed(f, i, errTooLong)
-				continue
-			}
-			out.Strs[i] = f.keep(append(buf, ']'))
-		}
-		return out
-	}}
-	return n
-}
-
-// appendElem appends a row as JSON; of an always-null column too.
-func appendElem(dst []byte, c *engine.Column, i int32) []byte {
-	if c.Type == engine.Invalid {
-		return append(dst, "null"...)
-	}
-	return engine.AppendJSON(dst, c, i, engine.ValueStyle{})
 }

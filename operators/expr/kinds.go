@@ -1,7 +1,74 @@
 package expr
 
+import (
+	"math"
+	"slices"
+	"strings"
+)
+
 // functions are all functions, by name. To add one: a line here, its build
-// function in the file of its subject, and lines in testdata.
+// function in the file of its subject, and lines in testdata. A null
+// argument makes null: build sees no argument that is always null.
 var functions = []function{
-	{"abs", "abs(x)", 1, 1, true, abs},
+	{"abs", "abs(x)", 1, 1, abs},
+	{"bool", "bool(x)", 1, 1, toBool},
+	{"bucket", `bucket(ts, "1m")`, 2, 2, bucket},
+	{"ceil", "ceil(x)", 1, 1, realFn(math.Ceil, nil)},
+	{"count", "count(list, # > 1)", 1, 1, countOf},
+	{"div", "div(a, b)", 2, 2, div},
+	{"duration", `duration("15m")`, 1, 1, duration},
+	{"exp", "exp(x)", 1, 1, realFn(math.Exp, nil)},
+	{"first", "first(list)", 1, 1, first},
+	{"float", "float(x)", 1, 1, toFloat64},
+	{"floor", "floor(x)", 1, 1, realFn(math.Floor, nil)},
+	{"format_time", `format_time(ts, "%Y-%m-%d", "Europe/Berlin")`, 1, 3, formatTime},
+	{"fromBase64", "fromBase64(s)", 1, 1, textFn(fromBase64)},
+	{"fromJSON", "fromJSON(s)", 1, 1, parseJSON},
+	{"hasPrefix", "hasPrefix(s, prefix)", 2, 2, hasPrefix},
+	{"hasSuffix", "hasSuffix(s, suffix)", 2, 2, hasSuffix},
+	{"hash", "hash(x)", 1, 1, hash},
+	{"header", `header("name")`, 1, 1, ofRecord(tString, recordHeader)},
+	{"hmac", `hmac(x, secret("NAME"))`, 2, 2, hmacHex},
+	{"indexOf", "indexOf(s, part)", 2, 2, indexOf(strings.Index)},
+	{"int", "int(x)", 1, 1, toInt},
+	{"join", `join(list, ",")`, 1, 2, join},
+	{"json", "json(s)", 1, 1, parseJSON},
+	{"key", "key()", 0, 0, ofRecord(tString, recordKey)},
+	{"last", "last(list)", 1, 1, last},
+	{"lastIndexOf", "lastIndexOf(s, part)", 2, 2, indexOf(strings.LastIndex)},
+	{"len", "len(x)", 1, 1, length},
+	{"log", "log(x, base)", 1, 2, logarithm},
+	{"lower", "lower(s)", 1, 1, textFn(lower)},
+	{"mask", "mask(s, keep)", 2, 2, mask},
+	{"max", "max(a, b)", 1, -1, greatest},
+	{"mean", "mean(list)", 1, 1, mean},
+	{"median", "median(list)", 1, 1, median},
+	{"min", "min(a, b)", 1, -1, least},
+	{"offset", "offset()", 0, 0, ofRecord(tInt, recordOffset)},
+	{"parse_time", `parse_time(s, "%Y-%m-%d", "Europe/Berlin")`, 1, 3, parseTime},
+	{"partition", "partition()", 0, 0, ofRecord(tInt, recordPartition)},
+	{"regex_extract", "regex_extract(s, pattern, group)", 2, 3, regexExtract},
+	{"regex_match", "regex_match(s, pattern)", 2, 2, regexMatch},
+	{"regex_replace", "regex_replace(s, pattern, by)", 3, 3, regexReplace},
+	{"repeat", "repeat(s, n)", 2, 2, repeat},
+	{"replace", "replace(s, old, new)", 3, 3, textFn(replace)},
+	{"reverse", "reverse(list)", 1, 1, arrange(slices.Reverse[[]string])},
+	{"round", "round(x, digits)", 1, 2, round},
+	{"secret", `secret("NAME")`, 1, 1, secret},
+	{"sha256", "sha256(s)", 1, 1, sha256Hex},
+	{"sort", `sort(list, "desc")`, 1, 2, sorted},
+	{"split", `split(s, ",")`, 2, 3, split},
+	{"sqrt", "sqrt(x)", 1, 1, realFn(math.Sqrt, notNegative)},
+	{"string", "string(x)", 1, 1, toText},
+	{"sum", "sum(list, #.price)", 1, 1, sum},
+	{"take", "take(list, n)", 2, 2, take},
+	{"timestamp", "timestamp()", 0, 0, ofRecord(tTimestamp, recordTime)},
+	{"toBase64", "toBase64(s)", 1, 1, textFn(toBase64)},
+	{"toJSON", "toJSON(x)", 1, 1, toJSON},
+	{"topic", "topic()", 0, 0, ofRecord(tString, recordTopic)},
+	{"trim", "trim(s)", 1, 2, textFn(trim)},
+	{"trimPrefix", "trimPrefix(s, prefix)", 2, 2, textFn(trimPrefix)},
+	{"trimSuffix", "trimSuffix(s, suffix)", 2, 2, textFn(trimSuffix)},
+	{"uniq", "uniq(list)", 1, 1, uniq},
+	{"upper", "upper(s)", 1, 1, textFn(upper)},
 }
