@@ -130,8 +130,12 @@ func rowsOf(tp TopicPartition, recs []Record, from, to, base int64) *Rows {
 // Partitions is the partition count of every topic.
 func (d *Driver) Partitions() int { return d.partitions }
 
-// Feed appends one record to a source's topic. Its bytes are kept.
+// Feed appends one record to a source's topic. Its bytes are kept. A record
+// without a timestamp gets the clock's.
 func (d *Driver) Feed(r Record) {
+	if r.Time == 0 {
+		r.Time = d.now
+	}
 	l := d.log(TopicPartition{r.Topic, r.Partition})
 	l.records = append(l.records, r)
 }

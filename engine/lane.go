@@ -31,6 +31,7 @@ type lane struct {
 	asked      int64                   // when high watermarks were last asked for, ms
 	applied    int64                   // when state last went to Pebble, ms
 	endMedian  ewma
+	joined     bool
 	failures   int // aborts in a row from the same offsets
 }
 
@@ -348,26 +349,17 @@ func (l *lane) commit(ctx context.Context) error {
 	start := time.Now()
 	endCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.w.opts.TransactionTimeout+5*time.Second)
 	defer cancel()
-	outcome, err := l.session.End(endCtx, len(dirty) > 0, number, offsets)
-	if len(dirty) == 0 {
-		if err != nil {
-			return err
-		}
-		if outcome == LostLease {
-			l.dropAll()
-			l.generation = -1
-		}
-		l.reset(nil)
-		return nil
+	outcome, err := l.session.End(endCtx, true, number, offsets)
+	if outcome != Done {
+		return l.undone(outcome, err)
 	}
-	took := time.Since(start)
-	if outcome == Done {
+	if len(dirty) > 0 {
+		took := time.Since(start)
 		l.endMedian.add(took)
 		l.w.metrics.commit(took)
 		l.number, l.failures = number, 0
-		return l.done(dirty)
 	}
-	return l.undone(outcome, err)
+	return l.done(dirty)
 }
 
 // done makes the commit the tasks' state.

@@ -50,6 +50,12 @@ func CommitNumber(metadata string) int64 {
 	return m.Commit
 }
 
+// offsetWriter is the transactional id that wrote an offset; "" unknown.
+func offsetWriter(metadata string) string {
+	m, _ := DecodeOffsetMeta(metadata)
+	return m.Txn
+}
+
 // taskMeta is what a stateful task remembers beside its tables: one record
 // per commit in the changelog of its first store, and in Pebble beside the
 // positions. Its inputs' offsets say which rows the state has seen.

@@ -148,16 +148,32 @@ func (m *Metrics) commit(d time.Duration)  { m.commits.Observe(d.Seconds()) }
 func (m *Metrics) restored(kind string)    { m.restores.WithLabelValues(kind).Inc() }
 func (m *Metrics) restoreProgress(n int64) { m.restore.Add(float64(n)) }
 
+// The methods below are what dashboards report (connectors/sse.Metrics).
+
 // Connections moves the number of open streams of a view.
 func (m *Metrics) Connections(view string, delta int) {
 	m.sse.WithLabelValues(view).Add(float64(delta))
 }
 
-// Event counts what happened on dashboard streams.
-func (m *Metrics) Event(kind string, n int) { m.sseTotal.WithLabelValues(kind).Add(float64(n)) }
+// Frame counts a frame written to one client.
+func (m *Metrics) Frame(string, int) { m.sseTotal.WithLabelValues("frames").Inc() }
 
-// EventToScreen observes how long a row took from its append to a client.
-func (m *Metrics) EventToScreen(d time.Duration) { m.screen.Observe(d.Seconds()) }
+// Encoded counts a frame made, whoever gets it.
+func (m *Metrics) Encoded(_, kind string) { m.sseTotal.WithLabelValues("encoded_" + kind).Inc() }
+
+// Conflated counts changes that a newer one replaced before they were sent.
+func (m *Metrics) Conflated(_ string, rows int) {
+	m.sseTotal.WithLabelValues("conflated_rows").Add(float64(rows))
+}
+
+// Resync counts snapshots in place of a resume.
+func (m *Metrics) Resync(_, reason string) { m.sseTotal.WithLabelValues("resync_" + reason).Inc() }
+
+// Rejected counts streams turned away.
+func (m *Metrics) Rejected(_, reason string) { m.sseTotal.WithLabelValues("rejected_" + reason).Inc() }
+
+// EventToScreen observes the age of a frame's newest row.
+func (m *Metrics) EventToScreen(_ string, seconds float64) { m.screen.Observe(seconds) }
 
 // publish shows a task's time and size to other goroutines, at each commit.
 func (t *Task) publish() {

@@ -92,6 +92,10 @@ func (l *lane) assign(ctx context.Context, owned []TopicPartition) error {
 		l.session.SetPositions(resume)
 		l.session.Resume(running)
 	}
+	if !l.joined {
+		l.joined = true
+		l.w.joined.Add(1)
+	}
 	l.log.Info("assignment", "tasks", len(l.tasks), "kept", len(kept), "new", len(l.tasks)-len(kept))
 	return nil
 }

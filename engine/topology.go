@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/leatstream/leat/state"
@@ -21,6 +22,17 @@ type Topology struct {
 	Dashboard   []byte  // JSON of the dashboard, for the page; nil: none
 	MaxRate     float64 // errors.max_rate as a fraction; 0: none
 	Fingerprint string  // of what makes state and internal topics compatible
+}
+
+// Title is the pipeline's title for people: the dashboard's, else its name.
+func (t *Topology) Title() string {
+	var d struct {
+		Title string `json:"title"`
+	}
+	if json.Unmarshal(t.Dashboard, &d) == nil && d.Title != "" {
+		return d.Title
+	}
+	return t.Pipeline
 }
 
 // Guarantee is the delivery guarantee.

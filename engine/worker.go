@@ -32,7 +32,9 @@ type SessionRequest struct {
 	Start func(ctx context.Context, tp TopicPartition) (Offset, error)
 	// CommitNumber reads the number of a commit out of offset metadata.
 	CommitNumber func(metadata string) int64
-	Log          *slog.Logger
+	// Writer reads the transactional id of the writer out of offset metadata.
+	Writer func(metadata string) string
+	Log    *slog.Logger
 }
 
 // Trust is the operator's word where state and group disagree.
@@ -97,10 +99,12 @@ type Worker struct {
 	metrics *Metrics
 	group   *workers // of goroutines
 
-	restores chan struct{} // places in the restore pool
-	ends     map[TopicPartition]Offset
-	drained  atomic.Bool // every source partition is, by the group, at its end
-	lanes    int
+	restores  chan struct{} // places in the restore pool
+	ends      map[TopicPartition]Offset
+	joined    atomic.Int32 // lanes that have had an assignment
+	restoring atomic.Int32
+	drained   atomic.Bool // every source partition is, by the group, at its end
+	lanes     int
 
 	mu       sync.Mutex
 	tasks    map[TaskID]*Task
@@ -199,7 +203,7 @@ func (w *Worker) newSession(ctx context.Context, l *lane) (Session, error) {
 	}
 	return w.broker.Session(ctx, SessionRequest{
 		Group: w.topo.Group(), Topics: w.topo.inputTopics(), TransactionalID: txn, Lane: l.name, Guarantee: w.topo.Guarantee,
-		CommitNumber: CommitNumber, Log: l.log,
+		CommitNumber: CommitNumber, Writer: offsetWriter, Log: l.log,
 		Start: func(ctx context.Context, tp TopicPartition) (Offset, error) {
 			for _, sub := range w.topo.Subs {
 				for _, s := range sub.Sources {
@@ -249,7 +253,9 @@ func (w *Worker) startOffset(ctx context.Context, sub *SubTopology, tp TopicPart
 
 // restore brings a task's state up in the pool and hands it to ch.
 func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch chan<- restored) {
+	w.restoring.Add(1)
 	w.group.other(func() error {
+		defer w.restoring.Add(-1)
 		select {
 		case w.restores <- struct{}{}:
 			defer func() { <-w.restores }()
@@ -409,15 +415,12 @@ func (w *Worker) committed(t *Task, _ int64) {
 	t.publish()
 }
 
-// Tasks tells how many tasks run here, for readiness: ready is true when none
-// is being restored.
-func (w *Worker) Tasks() (running int, planned int) {
+// Status tells how far a worker is: tasks running, tasks being restored, and
+// whether every lane has joined the group. Safe from any goroutine.
+func (w *Worker) Status() (running, restoring int, joined bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, n := range w.plan.tasks {
-		planned += n
-	}
-	return len(w.tasks), planned
+	return len(w.tasks), int(w.restoring.Load()), int(w.joined.Load()) >= w.lanes
 }
 
 // workers waits for goroutines and keeps the first error.

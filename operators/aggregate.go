@@ -229,10 +229,32 @@ func (a *aggregator) side(b *engine.Batch, cols []engine.Column, sel []int32, ba
 			acc[accTime] = uint64(b.Time[i])
 		}
 		if a.update {
-			a.pending[touch{id, slot}] = struct{}{}
+			a.await(touch{id, slot})
 		}
 	}
 	return nil
+}
+
+// await notes a change to be sent. Where it waits longer than to the next
+// commit its slot is pinned: the table may otherwise evict it.
+func (a *aggregator) await(p touch) {
+	if _, ok := a.pending[p]; ok {
+		return
+	}
+	a.pending[p] = struct{}{}
+	if a.spec.Throttle > 0 {
+		a.table.Pin(p.slot)
+	}
+}
+
+// sent forgets what was pending.
+func (a *aggregator) sent() {
+	if a.spec.Throttle > 0 {
+		for p := range a.pending {
+			a.table.Unpin(p.slot)
+		}
+	}
+	clear(a.pending)
 }
 
 var errLate = errors.New("late: every window of the row has closed")
@@ -473,7 +495,7 @@ func (a *aggregator) Flush(now int64, all bool, out engine.Emit) error {
 			}
 		}
 	}
-	clear(a.pending)
+	a.sent()
 	sortUpdates(ends, windows)
 	for _, end := range ends {
 		lo, hi := a.ids(end)
@@ -559,7 +581,7 @@ func (a *aggregator) findPending() error {
 	if !a.update {
 		return nil
 	}
-	clear(a.pending)
+	a.sent()
 	for _, id := range a.table.Ends(state.Panes) {
 		p := a.table.Pane(state.Panes, id)
 		if p == nil {
@@ -567,7 +589,7 @@ func (a *aggregator) findPending() error {
 		}
 		p.Each(func(slot state.Slot, acc []uint64) bool {
 			if a.unsent(id, slot) {
-				a.pending[touch{id, slot}] = struct{}{}
+				a.await(touch{id, slot})
 			}
 			return true
 		})

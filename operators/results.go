@@ -2,6 +2,7 @@ package operators
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/leatstream/leat/engine"
@@ -25,7 +26,7 @@ type results struct {
 	ops    []engine.Op
 	finals []bool
 	acc    []uint64
-	heap   scratchHeap
+	heap   aggregate.Scratch
 	sent   *state.Pane
 	first  int // position of the first aggregate in the schema
 }
@@ -46,7 +47,7 @@ func newResults(a *aggregator) *results {
 	}
 	b.Time, b.Stamp = make([]int64, resultRows), make([]int64, resultRows)
 	r.ops, r.finals = make([]engine.Op, resultRows), make([]bool, resultRows)
-	r.heap.table = a.table
+	r.heap.Base = a.table
 	return r
 }
 
@@ -79,7 +80,7 @@ func (r *results) reset() {
 			r.batch.Old[c].Reset(f.Type, resultRows)
 		}
 	}
-	r.heap.reset()
+	r.heap.Reset()
 }
 
 func (r *results) rowBytes() int { return 64 + 16*len(r.batch.Schema.Fields) }
@@ -90,7 +91,7 @@ func (r *results) slot(slot state.Slot, panes []*state.Pane) error {
 	for _, p := range panes {
 		if acc := p.Read(slot); acc != nil {
 			if err := r.merge(acc); err != nil {
-				return err
+				return r.overflowed(r.a.table.Key(slot), err)
 			}
 		}
 	}
@@ -104,7 +105,7 @@ func (r *results) key(key string, end, lo, hi int64, acc func(id int64) []uint64
 		if id > lo && id <= hi && r.a.takes(end, id) {
 			if a := acc(id); a != nil {
 				if err := r.merge(a); err != nil {
-					return err
+					return r.overflowed(key, err)
 				}
 			}
 		}
@@ -132,10 +133,18 @@ func (r *results) merge(from []uint64) error {
 	for k, c := range r.a.spec.Aggregates {
 		o := r.a.fold.at[k]
 		if err := c.Fn.Merge(r.acc[o:o+c.Fn.Words()], from[o:o+c.Fn.Words()], &r.heap); err != nil {
-			return engine.E(engine.Fatal, "merge "+c.Name, err)
+			return fmt.Errorf("merge %s: %w", c.Name, err)
 		}
 	}
 	return nil
+}
+
+// overflowed reports a window whose panes fit one by one and not together: it
+// is an error row that carries the group and the window.
+func (r *results) overflowed(key string, err error) error {
+	clear(r.acc)
+	r.write(r.batch.Cols, key, r.acc, &r.heap, r.final)
+	return r.a.ctx.Bad(engine.StageAggregate, &r.batch, r.n, err)
 }
 
 // row writes the merged accumulator as a row. In update mode it goes with its
@@ -289,33 +298,4 @@ func sortUpdates(ends []int64, windows map[int64][]state.Slot) {
 	for _, w := range windows {
 		slices.SortFunc(w, func(a, b state.Slot) int { return cmp.Compare(a, b) })
 	}
-}
-
-// scratchHeap lets panes be merged without touching the table's heap: what
-// merging stores lives until the batch has been sent.
-type scratchHeap struct {
-	table *state.Table
-	bytes [][]byte
-}
-
-// scratchBit marks references of the scratch; the table's never have it.
-const scratchBit = 1 << 63
-
-func (h *scratchHeap) reset() { h.bytes = h.bytes[:0] }
-
-// Get gives the bytes of a reference of either heap.
-func (h *scratchHeap) Get(ref uint64) []byte {
-	if ref&scratchBit != 0 {
-		return h.bytes[ref&^scratchBit]
-	}
-	return h.table.Get(ref)
-}
-
-// Put stores a copy in the scratch; the old bytes are left alone.
-func (h *scratchHeap) Put(_ uint64, b []byte) uint64 {
-	if b == nil {
-		return 0
-	}
-	h.bytes = append(h.bytes, slices.Clone(b))
-	return scratchBit | uint64(len(h.bytes)-1)
 }

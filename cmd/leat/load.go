@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/leatstream/leat/pipelines"
+)
+
+// load reads pipelines and prints what is wrong with them; errors end the
+// command with exit code 3.
+func load(paths []string, stderr io.Writer) (*pipelines.Set, error) {
+	set, found := pipelines.Load(paths, os.LookupEnv)
+	if err := found.Write(stderr, colored(stderr)); err != nil {
+		return nil, err
+	}
+	if found.Errors() > 0 {
+		return nil, coded{exitInvalid, nil}
+	}
+	if len(set.Pipelines) == 0 {
+		return nil, coded{exitInvalid, errors.New("there is no pipeline in these files")}
+	}
+	return set, nil
+}
+
+// one reads files that must hold one pipeline.
+func one(paths []string, stderr io.Writer) (*pipelines.Pipeline, error) {
+	set, err := load(paths, stderr)
+	if err != nil {
+		return nil, err
+	}
+	if len(set.Pipelines) > 1 {
+		return nil, coded{exitUsage, errors.New("the file holds several pipelines; this command takes one")}
+	}
+	return set.Pipelines[0], nil
+}
+
+// colored says whether to colour: a terminal that is not dumb, no NO_COLOR.
+func colored(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

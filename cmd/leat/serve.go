@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/connectors/sse"
+	"github.com/leatstream/leat/engine"
+)
+
+// servers are the process's two HTTP servers: views and pages for people,
+// metrics and health for operators.
+type servers struct {
+	hub         *sse.Hub
+	live, admin *http.Server
+	liveL, admL net.Listener
+	views       bool
+	wg          sync.WaitGroup
+}
+
+// Default addresses. A second worker on the same machine takes free ports.
+const (
+	defaultHTTP  = "127.0.0.1:8080"
+	defaultAdmin = "127.0.0.1:9464"
+)
+
+// listen opens the listeners, so that an address in use is an error at start.
+func (p *process) listen(m *engine.Metrics) error {
+	s := &servers{}
+	p.serve = s
+	s.hub = sse.NewHub(sse.Options{Log: p.log, Metrics: m, Hosts: p.config.Hosts})
+	for _, j := range p.jobs {
+		for _, v := range j.topo.Views {
+			s.views = true
+			s.hub.Add(v, j.topo.Dashboard, j.topo.Title())
+		}
+	}
+	var err error
+	if s.views {
+		if s.liveL, err = listenOn(first(p.flags.http, p.config.HTTP), defaultHTTP); err != nil {
+			return err
+		}
+		if err := sse.CheckMiddleware(s.hub.Handler()); err != nil {
+			return err
+		}
+		s.live = &http.Server{Handler: s.hub.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+		fmt.Fprintf(os.Stderr, "leat: dashboards on http://%s/\n", s.liveL.Addr())
+	}
+	if s.admL, err = listenOn(first(p.flags.admin, p.config.Admin), defaultAdmin); err != nil {
+		return err
+	}
+	s.admin = &http.Server{Handler: p.adminHandler(m), ReadHeaderTimeout: 5 * time.Second}
+	fmt.Fprintf(os.Stderr, "leat: metrics and health on http://%s/metrics\n", s.admL.Addr())
+	return nil
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// listenOn listens on the address asked for, or on the default, or, where
+// that is taken, on a free port.
+func listenOn(asked, fallback string) (net.Listener, error) {
+	if asked != "" {
+		l, err := net.Listen("tcp", asked)
+		if err != nil {
+			return nil, coded{exitEnvironment, err}
+		}
+		return l, nil
+	}
+	if l, err := net.Listen("tcp", fallback); err == nil {
+		return l, nil
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, coded{exitEnvironment, err}
+	}
+	return l, nil
+}
+
+// adminHandler serves metrics, health and profiles; loopback by default.
+func (p *process) adminHandler(m *engine.Metrics) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", m.Handler())
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", p.ready)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// ready answers 200 once every lane has joined, nothing is being restored and
+// the views have caught up; else 503 with what is missing.
+func (p *process) ready(w http.ResponseWriter, _ *http.Request) {
+	var missing, state []string
+	for _, j := range p.jobs {
+		running, restoring, joined := j.worker.Status()
+		state = append(state, fmt.Sprintf("%s: %d tasks, %s", j.topo.Pipeline, running, j.topo.Guarantee))
+		if !joined {
+			missing = append(missing, j.topo.Pipeline+": joining the group")
+		}
+		if restoring > 0 {
+			missing = append(missing, fmt.Sprintf("%s: restoring %d tasks", j.topo.Pipeline, restoring))
+		}
+	}
+	if p.serve.views && !p.serve.hub.Ready() {
+		missing = append(missing, "views: catching up")
+	}
+	if len(missing) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, strings.Join(missing, "\n"))
+		return
+	}
+	fmt.Fprintln(w, "ready\n"+strings.Join(state, "\n"))
+}
+
+// run serves until ctx ends.
+func (s *servers) run(ctx context.Context, cluster engine.Cluster) error {
+	var failed error
+	var mu sync.Mutex
+	fail := func(err error) {
+		if err != nil && !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
+			mu.Lock()
+			failed = errors.Join(failed, err)
+			mu.Unlock()
+		}
+	}
+	s.wg.Go(func() { fail(s.admin.Serve(s.admL)) })
+	if s.views {
+		s.wg.Go(func() { fail(s.live.Serve(s.liveL)) })
+		s.wg.Go(func() { fail(s.hub.Run(ctx, cluster)) })
+	}
+	<-ctx.Done()
+	s.close()
+	s.wg.Wait()
+	return failed
+}
+
+// drain tells dashboards to move on; they come back to another node.
+func (s *servers) drain() {
+	if !s.views {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	s.hub.Drain(ctx)
+}
+
+func (s *servers) close() {
+	if s.live != nil {
+		s.live.Close()
+	}
+	if s.admin != nil {
+		s.admin.Close()
+	}
+}
