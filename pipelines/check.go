@@ -1,0 +1,420 @@
+package pipelines
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/leatstream/leat/engine"
+)
+
+// checked is what check found out about a pipeline: the streams behind its
+// names. Build starts from it.
+type checked struct {
+	streams map[string]*stream // sources and transforms by name
+	derived map[string]*derivation
+	order   []*stream // transforms, inputs before their users
+	sinks   map[*Sink]*stream
+	names   []string // all input names, for suggestions
+}
+
+// check resolves names and types. It reports what it finds and never gives up:
+// what depends on something broken is left alone.
+func (l *loader) check(p *Pipeline) {
+	k := &checker{
+		loader: l, p: p, byName: map[string]*Transform{}, state: map[*Transform]int{},
+		checked: &checked{streams: map[string]*stream{}, derived: map[string]*derivation{}, sinks: map[*Sink]*stream{}},
+		compile: newCompiler(l, p, func(string) (string, bool) { return "secret", true }),
+	}
+	p.checked = k.checked
+	k.declare()
+	for i, t := range p.Transforms {
+		k.resolve(t, i)
+	}
+	for _, s := range p.Sinks {
+		k.sink(s)
+	}
+	k.errors()
+	k.dashboard()
+	l.checkTests(p)
+	if l.diags.Errors() == 0 {
+		k.lint()
+	}
+}
+
+type checker struct {
+	*loader
+	*checked
+	p       *Pipeline
+	byName  map[string]*Transform
+	state   map[*Transform]int // 1 being resolved, 2 done
+	compile *compiler
+}
+
+// declare enters all names and the sources' schemas.
+func (k *checker) declare() {
+	seen := map[string]Word{}
+	enter := func(w Word, what string) bool {
+		if !w.Given() {
+			return false
+		}
+		if before, again := seen[w.Text]; again {
+			k.fail(w.node, "duplicate-name", "", "the name %q is taken in line %d", w.Text, before.Pos.Line)
+			return false
+		}
+		seen[w.Text] = w
+		return true
+	}
+	for _, s := range k.p.Sources {
+		if enter(s.Name, "source") {
+			k.streams[s.Name.Text] = k.source(s)
+			k.names = append(k.names, s.Name.Text)
+		}
+	}
+	for _, t := range k.p.Transforms {
+		if enter(t.Name, "transform") {
+			k.byName[t.Name.Text] = t
+			k.names = append(k.names, t.Name.Text)
+		}
+		for _, w := range t.also {
+			if k.streams[w.Text] == nil {
+				k.streams[w.Text] = &stream{name: w.Text, schema: engine.NewSchema(), step: t, broken: true}
+			}
+		}
+	}
+	for _, s := range k.p.Sinks {
+		enter(s.Name, "sink")
+	}
+}
+
+// source makes the stream of a source and checks the columns that it names.
+func (k *checker) source(s *Source) *stream {
+	out := &stream{name: s.Name.Text, source: s, record: true, broken: s.broken, lists: map[string]bool{}}
+	var fields []engine.Field
+	for _, c := range s.Columns {
+		fields = append(fields, c.Field)
+		if c.List {
+			out.lists[c.Field.Name] = true
+		}
+	}
+	out.schema = engine.NewSchema(fields...)
+	if s.broken {
+		return out
+	}
+	for _, w := range s.Key {
+		if out.schema.Lookup(w.Text) < 0 {
+			k.compile.unknownColumn(w, out)
+			return out
+		}
+		out.key = append(out.key, w.Text)
+	}
+	if s.EventTime.Given() {
+		switch i := out.schema.Lookup(s.EventTime.Text); {
+		case i < 0:
+			k.compile.unknownColumn(s.EventTime, out)
+		case fields[i].Type != engine.Timestamp:
+			k.fail(s.EventTime.node, "type", fmt.Sprintf("declare it as timestamp, or timestamp(s): %s: timestamp", s.EventTime.Text),
+				"column %q is %s, event time needs a timestamp", s.EventTime.Text, article(fields[i].Type.String()))
+		}
+	}
+	return out
+}
+
+// resolve derives a transform's stream, its input first.
+func (k *checker) resolve(t *Transform, index int) {
+	if k.state[t] == 2 {
+		return
+	}
+	k.state[t] = 1
+	defer func() { k.state[t] = 2 }()
+	in := k.input(t.Input, t.node, index)
+	if in == nil {
+		in = &stream{schema: engine.NewSchema(), broken: true}
+	}
+	in.reads++
+	d := k.compile.derive(t, in)
+	if !t.Name.Given() || k.byName[t.Name.Text] != t {
+		return
+	}
+	k.streams[t.Name.Text], k.derived[t.Name.Text] = d.out, d
+	k.order = append(k.order, d.out)
+}
+
+// input finds what a transform reads: what it names, the transform before it,
+// or the only source. nil when that was reported.
+func (k *checker) input(w Word, at *node, index int) *stream {
+	if !w.Given() {
+		if index > 0 {
+			before := k.p.Transforms[index-1]
+			if k.state[before] == 1 {
+				k.fail(at, "unknown-name", "write input: …", "this transform would read its own result")
+				return nil
+			}
+			if !before.Name.Given() {
+				return nil
+			}
+			return k.streams[before.Name.Text]
+		}
+		return k.onlySource(at, "the first transform")
+	}
+	if s := k.streams[w.Text]; s != nil {
+		return s
+	}
+	if t := k.byName[w.Text]; t != nil {
+		if k.state[t] == 1 {
+			k.fail(w.node, "unknown-name", "", "%q reads its own result", w.Text)
+			return nil
+		}
+		k.resolve(t, slices.Index(k.p.Transforms, t))
+		return k.streams[w.Text]
+	}
+	k.unknownInput(w)
+	return nil
+}
+
+// onlySource is the default input where no transform comes before.
+func (k *checker) onlySource(at *node, who string) *stream {
+	var found []*Source
+	for _, s := range k.p.Sources {
+		if !s.table && s.Name.Given() {
+			found = append(found, s)
+		}
+	}
+	if len(found) == 1 {
+		return k.streams[found[0].Name.Text]
+	}
+	if len(found) > 1 {
+		k.fail(at, "missing-key", "write input: "+found[0].Name.Text, "%s needs the key \"input\", as there are several sources", who)
+	}
+	return nil
+}
+
+func (k *checker) unknownInput(w Word) {
+	for _, s := range k.p.Sinks {
+		if s.Name.Text == w.Text {
+			k.fail(w.node, "unknown-name", "write what that sink reads", "%q is a sink: it cannot be read", w.Text)
+			return
+		}
+	}
+	// A step that could not be read may have had this name.
+	for _, t := range k.p.Transforms {
+		if !t.Name.Given() {
+			return
+		}
+	}
+	k.fail(w.node, "unknown-name", didYouMean(w.Text, k.names), "nothing is called %q", w.Text)
+}
+
+// sink checks what a sink reads and how it writes it.
+func (k *checker) sink(s *Sink) {
+	var in *stream
+	switch {
+	case s.Input.Given():
+		if in = k.streams[s.Input.Text]; in == nil {
+			k.unknownInput(s.Input)
+		}
+	case len(k.p.Transforms) > 0:
+		if last := k.p.Transforms[len(k.p.Transforms)-1]; last.Name.Given() {
+			in = k.streams[last.Name.Text]
+		}
+	default:
+		in = k.onlySource(s.node, "this sink")
+	}
+	if in == nil {
+		return
+	}
+	in.reads++
+	k.sinks[s] = in
+	if in.broken || s.broken {
+		return
+	}
+	switch {
+	case s.Kafka != nil:
+		k.kafkaSink(s, in)
+	case s.Stdout != nil:
+		k.onlyFinal(s.Stdout.OnlyFinal, in)
+	}
+}
+
+func (k *checker) onlyFinal(w Word, in *stream) {
+	if w.Given() && in.window == nil {
+		k.fail(w.node, "value", "remove it", "only: final needs a window that closes, and %q has none", in.name)
+	}
+}
+
+func (k *checker) kafkaSink(s *Sink, in *stream) {
+	k.onlyFinal(s.Kafka.OnlyFinal, in)
+	for _, w := range append(slices.Clone(s.Kafka.Key), s.Kafka.Drop...) {
+		if in.schema.Lookup(w.Text) < 0 {
+			k.compile.unknownColumn(w, in)
+		}
+	}
+	if len(s.Kafka.Drop) >= len(in.schema.Fields) {
+		k.fail(s.node, "value", "", "no column is left")
+	}
+	if !s.Kafka.HasKey && in.grouped && in.group == nil {
+		k.fail(s.node, "missing-key", "write key: […]", "the map %q dropped a column of the key: this sink needs the key \"key\"", in.lostGroup)
+	}
+	for _, src := range k.p.Sources {
+		for _, topic := range src.Topics {
+			if topic.Text == s.Kafka.Topic.Text {
+				k.warn(s.Kafka.Topic.node, "loop", "", "this topic is also read, by source %q: rows may go round for ever", src.Name.Text)
+			}
+		}
+	}
+}
+
+// errors checks that dead letters have somewhere to go.
+func (k *checker) errors() {
+	need := func(e *Errors) {
+		if e == nil || k.topicFor(e) {
+			return
+		}
+		for stage, policy := range e.Policy {
+			if policy == engine.DeadLetter {
+				k.fail(e.node.get(string(stage)), "missing-key", "errors: {dead_letter: {topic: …}}", "dead letters have no topic")
+			}
+		}
+		if e.All != nil && *e.All == engine.DeadLetter {
+			k.fail(e.node.get("policy"), "missing-key", "errors: {dead_letter: {topic: …}}", "dead letters have no topic")
+		}
+	}
+	need(k.p.Errors)
+	for _, s := range k.p.Sources {
+		need(s.Errors)
+	}
+	for _, s := range k.p.Sinks {
+		need(s.Errors)
+	}
+	for _, t := range k.p.Transforms {
+		need(t.Errors)
+		if t.Aggregate == nil || t.Aggregate.Late.Text != "dead_letter" {
+			continue
+		}
+		if !k.topicFor(t.Errors) {
+			k.fail(t.Aggregate.Late.node, "missing-key", "errors: {dead_letter: {topic: …}}", "dead letters have no topic")
+		}
+		if t.Aggregate.Window == nil && !t.broken {
+			k.fail(t.Aggregate.Late.node, "value", "remove it", "without a window no row is late")
+		}
+	}
+}
+
+func (k *checker) topicFor(e *Errors) bool {
+	return (e != nil && e.Topic != "") || (k.p.Errors != nil && k.p.Errors.Topic != "")
+}
+
+// dashboard checks that panels show views and columns that exist.
+func (k *checker) dashboard() {
+	d := k.p.Dashboard
+	if d == nil {
+		return
+	}
+	views := map[string]*stream{}
+	var names []string
+	for _, s := range k.p.Sinks {
+		if s.Kind == "sse" && s.Name.Given() {
+			names = append(names, s.Name.Text)
+			if in := k.sinks[s]; in != nil && !in.broken && !s.broken {
+				views[s.Name.Text] = in
+			}
+		}
+	}
+	if len(names) == 0 && d.auto {
+		for _, s := range k.p.Sinks {
+			if s.broken {
+				return
+			}
+		}
+	}
+	for _, p := range d.Panels {
+		k.panel(p, views, names)
+	}
+}
+
+func (k *checker) panel(p *Panel, views map[string]*stream, names []string) {
+	if !p.View.Given() {
+		if len(names) != 1 {
+			k.fail(p.node, "missing-key", "view: <sse sink>; "+didYouMean("", names), "a panel needs the key \"view\", unless there is exactly one sse sink")
+			return
+		}
+		p.View.Text = names[0]
+	} else if !slices.Contains(names, p.View.Text) {
+		k.fail(p.View.node, "unknown-name", didYouMean(p.View.Text, names), "no sse sink is called %q", p.View.Text)
+		return
+	}
+	in := views[p.View.Text]
+	if in == nil {
+		return
+	}
+	for _, w := range append([]Word{p.Value, p.Series}, p.Columns...) {
+		if w.Given() && in.schema.Lookup(w.Text) < 0 {
+			k.compile.unknownColumn(w, in)
+		}
+	}
+	if i := in.schema.Lookup(p.Value.Text); p.Value.Given() && i >= 0 && !numeric(in.schema.Fields[i].Type) {
+		k.fail(p.Value.node, "type", "", "column %q is %s, a panel draws numbers", p.Value.Text, article(in.schema.Fields[i].Type.String()))
+	}
+	if p.Type == "timeseries" && !in.windowed {
+		k.warn(p.node, "panel", "give the aggregate a window, or show a stat or a table", "%q has no windows: its points are the moments of its changes", in.name)
+	}
+}
+
+func numeric(t engine.Type) bool { return t == engine.Int || t == engine.Double }
+
+// lint warns of what is allowed and rarely meant.
+func (k *checker) lint() {
+	for _, s := range k.p.Sources {
+		if in := k.streams[s.Name.Text]; in != nil && in.reads == 0 && in.source == s {
+			k.warn(s.Name.node, "unused", "", "nothing reads the source %q", s.Name.Text)
+		}
+	}
+	for _, t := range k.p.Transforms {
+		in := k.streams[t.Name.Text]
+		if in == nil || in.step != t || in.broken {
+			continue
+		}
+		if in.reads == 0 {
+			k.warn(t.Name.node, "unused", "give it a sink, or remove it", "nothing reads the transform %q", t.Name.Text)
+		}
+		if t.Aggregate != nil {
+			k.lintAggregate(t, in)
+		}
+	}
+}
+
+func (k *checker) lintAggregate(t *Transform, out *stream) {
+	a := t.Aggregate
+	if a.Window == nil && len(a.GroupBy) > 0 {
+		k.warn(t.Name.node, "unbounded", "a window forgets what has closed", "the state of %q grows with its keys: without a window they are kept for ever", t.Name.Text)
+	}
+	d := k.derived[t.Name.Text]
+	for i, f := range d.functions {
+		if d.reshard && !f.kind.OrderFree {
+			k.warn(a.Aggregates[i].Name.node, "order", "", "%s depends on the order of arrival, which a repartition mixes", f.kind.Name)
+		}
+	}
+	if a.Window == nil || a.Update {
+		return
+	}
+	for src := out.input; ; src = src.input {
+		if src.source != nil {
+			if src.source.Watermark.CloseAfterIdle == 0 && src.source.Name.Given() {
+				k.warn(a.Window.node, "idle", "set watermark: {close_after_idle: …} on the source", "when %q goes quiet its last windows do not come out", src.name)
+			}
+			return
+		}
+	}
+}
+
+// sourceNames lists the sources in order.
+func (c *checked) sourceNames() []string {
+	var out []string
+	for name, s := range c.streams {
+		if s.source != nil {
+			out = append(out, name)
+		}
+	}
+	sort.Strings(out)
+	return out
+}

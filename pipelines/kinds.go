@@ -1,0 +1,401 @@
+package pipelines
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Key is one key of a construct: what may be written under it.
+type Key struct {
+	Name     string
+	Type     string // for people: "duration", "list of columns", …
+	Required bool
+	Default  string
+	Doc      string
+	Group    string   // the group of constructs that stand under this key, for "belongs under …"
+	Not      []string // words of other systems for the same thing: hints only, never accepted
+}
+
+// Kind is one construct of the language: a mapping with known keys.
+type Kind struct {
+	Group string // source, transform, window, …
+	Name  string // its type: word, or "" where the group has one form only
+	Doc   string
+	Keys  []Key
+	// Later: the language knows it, this version does not run it. It is named in
+	// an error, never ignored.
+	Later bool
+}
+
+// title names the kind in messages.
+func (k *Kind) title() string {
+	if k.Name == "" {
+		return k.Group
+	}
+	return k.Name + " " + k.Group
+}
+
+func (k *Kind) key(name string) *Key {
+	for i := range k.Keys {
+		if k.Keys[i].Name == name {
+			return &k.Keys[i]
+		}
+	}
+	return nil
+}
+
+func (k *Kind) names() []string {
+	out := make([]string, len(k.Keys))
+	for i := range k.Keys {
+		out[i] = k.Keys[i].Name
+	}
+	return out
+}
+
+// kinds is the whole language in one table. Load checks files against it,
+// unknown keys get their suggestions from it, and docs/reference.md is made
+// from it. To add a construct: one entry here, one case where its group is
+// read (transform.go, sink.go, …), one case in testdata.
+var kinds = []*Kind{
+	{Group: "pipeline", Doc: "One YAML document is one pipeline.", Keys: []Key{
+		{Name: "version", Type: "1", Required: true, Doc: "Version of the language."},
+		{Name: "name", Type: "pipeline name", Required: true, Doc: "Application id: consumer group, prefix of internal topics and of state. `[a-z0-9][a-z0-9-]{0,59}`."},
+		{Name: "description", Type: "text", Doc: "One line for people; shown by `leat explain` and on the dashboard."},
+		{Name: "vars", Type: "mapping of constants", Doc: "Typed constants: `vars.limit` in expressions. The type follows the text: `1` int, `1.5` double, `true` bool, anything else or quoted: string."},
+		{Name: "sources", Type: "mapping name: source", Group: "source", Doc: "Streams that are read.", Not: []string{"source", "inputs", "input"}},
+		{Name: "tables", Type: "mapping name: table", Group: "table", Doc: "Topics read as the newest row per key."},
+		{Name: "transforms", Type: "list of transforms", Group: "transform", Doc: "What happens to the rows, in order.", Not: []string{"processors", "steps", "operators"}},
+		{Name: "sinks", Type: "list of sinks", Required: true, Group: "sink", Doc: "Where results go.", Not: []string{"outputs", "output", "sink"}},
+		{Name: "dashboard", Type: "dashboard", Group: "dashboard", Doc: "The live page `/d/<pipeline>`. `{}` draws a panel for each aggregate."},
+		{Name: "delivery", Type: "exactly_once or at_least_once", Default: "exactly_once", Doc: "Delivery guarantee; never downgraded silently."},
+		{Name: "errors", Type: "errors", Group: "errors", Doc: "What happens to records that go wrong."},
+		{Name: "tests", Type: "list of tests", Group: "test", Doc: "Run by `leat test`."},
+	}},
+	{Group: "source", Name: "kafka", Doc: "Reads one or more Kafka topics as a stream.", Keys: []Key{
+		{Name: "type", Type: "kafka", Default: "kafka", Doc: "Kind of source."},
+		{Name: "topic", Type: "topic", Doc: "The topic to read; or `topics`."},
+		{Name: "topics", Type: "list of topics", Doc: "Several topics with one schema."},
+		{Name: "format", Type: "json, string or bytes", Default: "json", Doc: "How values are encoded. `string` and `bytes` have one column, `value`."},
+		{Name: "schema", Type: "mapping column: type", Doc: "Columns to read: `string int double bool timestamp bytes any`, `timestamp(s|ms|us|ns)`, lists `[double]`, nested `{lat: double}` (addressed as `loc.lat`). Others are not read.", Not: []string{"fields", "columns"}},
+		{Name: "key", Type: "list of columns", Doc: "The record key already carries these columns: grouping by them (and more) needs no repartition."},
+		{Name: "event_time", Type: "column or {field, max_future}", Default: "the record's timestamp", Group: "event_time", Doc: "Which column is the time of a row.", Not: []string{"timestamp", "time"}},
+		{Name: "watermark", Type: "watermark", Group: "watermark", Doc: "How event time moves on."},
+		{Name: "start", Type: "earliest, latest or a timestamp", Default: "earliest", Doc: "Where to begin; only where the group has no offsets yet.", Not: []string{"offset", "auto_offset_reset", "from"}},
+		{Name: "validate", Type: "full or columns", Default: "full", Doc: "`full` checks the whole JSON record; `columns` stops at the last column that is needed and does not see what is wrong behind it."},
+		{Name: "envelope", Type: "debezium or outbox", Doc: "How a change is wrapped. Not supported yet."},
+		{Name: "csv", Type: "{header, delimiter}", Doc: "Options of the csv format. Not supported yet."},
+		{Name: "errors", Type: "errors", Group: "errors", Doc: "Error policies of this source; the pipeline's fill the gaps."},
+	}},
+	{Group: "event_time", Doc: "The long form of `event_time`.", Keys: []Key{
+		{Name: "field", Type: "column", Required: true, Doc: "A timestamp column."},
+		{Name: "max_future", Type: "duration", Default: "30m", Doc: "A row further ahead of its own Kafka timestamp than this is an event_time error and moves no time."},
+	}},
+	{Group: "watermark", Doc: "A partition's watermark is the greatest event time seen minus `max_out_of_orderness`; a task's is the minimum over its partitions that are not idle.", Keys: []Key{
+		{Name: "max_out_of_orderness", Type: "duration", Default: "5s", Doc: "How much later than its neighbours a row may come.", Not: []string{"lateness", "allowed_lateness", "max_delay", "delay"}},
+		{Name: "idle_timeout", Type: "duration", Default: "30s", Doc: "A partition read to its end and silent for this long no longer holds time back.", Not: []string{"idleness"}},
+		{Name: "close_after_idle", Type: "duration", Default: "off", Doc: "When all is silent for this long, time moves on with the clock, so that the last windows come out."},
+	}},
+	{Group: "table", Name: "kafka", Later: true, Doc: "Newest row per key of a topic."},
+
+	{Group: "transform", Name: "filter", Doc: "Keeps rows where the expression is true; null counts as false.", Keys: transformKeys(
+		Key{Name: "where", Type: "expression", Required: true, Doc: "A condition over the row's columns.", Not: []string{"condition", "when", "if", "predicate"}},
+	)},
+	{Group: "transform", Name: "map", Doc: "Changes columns. All entries read the row as it came in.", Keys: transformKeys(
+		Key{Name: "set", Type: "mapping column: expression", Doc: "Adds or replaces columns.", Not: []string{"add", "fields"}},
+		Key{Name: "select", Type: "mapping column: expression, or list of columns", Doc: "Keeps only the columns named, in order: `[a, {b: a + 1}]` or `{a: a, b: a + 1}`."},
+		Key{Name: "drop", Type: "list of columns", Doc: "Removes columns.", Not: []string{"remove", "delete"}},
+	)},
+	{Group: "transform", Name: "rekey", Doc: "Gives rows a new record key, through a repartition topic.", Keys: transformKeys(
+		Key{Name: "key", Type: "list of columns", Required: true, Doc: "Columns of the new key: names, paths or `{name: expression}`.", Not: []string{"by", "group_by", "columns"}},
+	)},
+	{Group: "transform", Name: "aggregate", Doc: "Aggregates rows per group, and per window where one is given.", Keys: transformKeys(
+		Key{Name: "group_by", Type: "list of columns", Required: true, Doc: "Names, paths (`geo.city` gives column `city`) or `{name: expression}`. `[]` is one group.", Not: []string{"key", "by", "keys"}},
+		Key{Name: "window", Type: "window", Group: "window", Doc: "Absent: all rows so far."},
+		Key{Name: "aggregates", Type: "mapping column: aggregate", Required: true, Group: "aggregate", Doc: "`revenue: sum(amount)`, or the long form.", Not: []string{"aggregations", "select", "set"}},
+		Key{Name: "having", Type: "expression", Doc: "Keeps results; reads group columns, aggregates and the window's."},
+		Key{Name: "emit", Type: "close, update or {mode, throttle}", Group: "emit", Default: "close for windows, else update", Doc: "When results are written."},
+		Key{Name: "late", Type: "drop, dead_letter or {as: name}", Group: "late", Default: "drop", Doc: "What happens to rows whose window has closed. `{as: name}` is not supported yet.", Not: []string{"late_rows"}},
+		Key{Name: "ttl", Type: "duration", Doc: "Forgets a group after this time without a row. Not supported yet."},
+	)},
+	later("transform", "flat_map", "One row per element of a list."),
+	later("transform", "branch", "First match wins; each case is an input name."),
+	later("transform", "union", "Merges inputs."),
+	later("transform", "join", "Joins two streams, a stream and a table, or two tables."),
+	later("transform", "dedupe", "First row per key and time span."),
+	later("transform", "top", "Top k rows per group."),
+	later("transform", "reduce", "Event-sourced state."),
+	later("transform", "upcast", "Lifts old event versions to the newest."),
+	later("transform", "detect", "Event sequences per key."),
+
+	{Group: "aggregate", Doc: "The long form of an aggregate.", Keys: []Key{
+		{Name: "fn", Type: "aggregate function", Required: true, Doc: "count, sum, avg, …", Not: []string{"function", "type", "func"}},
+		{Name: "of", Type: "expression", Doc: "The first argument.", Not: []string{"column", "field", "expr", "value"}},
+		{Name: "by", Type: "expression", Doc: "The second argument of arg_min and arg_max."},
+		{Name: "q", Type: "number", Doc: "The quantile, between 0 and 1."},
+		{Name: "k", Type: "int", Doc: "How many, of top_k."},
+		{Name: "limit", Type: "int", Doc: "The most elements of collect and collect_set."},
+		{Name: "half_life", Type: "duration", Doc: "The half-life of ema."},
+		{Name: "where", Type: "expression", Doc: "Only rows for which this is true.", Not: []string{"filter", "when", "if"}},
+	}},
+	{Group: "window", Name: "tumbling", Doc: "[start, start + size), back to back.", Keys: windowKeys(
+		Key{Name: "size", Type: "duration", Required: true, Doc: "Length.", Not: []string{"duration", "length", "width"}},
+		Key{Name: "offset", Type: "duration", Default: "0s", Doc: "Shifts the starts."},
+		Key{Name: "time_zone", Type: "IANA zone", Doc: "Aligns to the civil calendar: `1d` is a civil day, `1w` starts on Monday, also `1mo`, `1y`.", Not: []string{"timezone", "zone", "tz"}},
+	)},
+	{Group: "window", Name: "hopping", Doc: "[start, start + size), one at every multiple of `advance`.", Keys: windowKeys(
+		Key{Name: "size", Type: "duration", Required: true, Doc: "Length.", Not: []string{"duration", "length", "width"}},
+		Key{Name: "advance", Type: "duration", Required: true, Doc: "From one start to the next.", Not: []string{"slide", "step", "period", "hop", "every", "interval"}},
+		Key{Name: "offset", Type: "duration", Default: "0s", Doc: "Shifts the starts."},
+		Key{Name: "time_zone", Type: "IANA zone", Doc: "Aligns to the civil calendar.", Not: []string{"timezone", "zone", "tz"}},
+	)},
+	{Group: "window", Name: "sliding", Later: true, Doc: "[t - size, t], both ends inclusive.", Keys: windowKeys(
+		Key{Name: "size", Type: "duration", Required: true}, Key{Name: "mode", Type: "exact or trailing"})},
+	later("window", "session", "Rows at most `gap` apart."),
+	later("window", "cumulate", "[start, start + step·k) up to size."),
+	later("window", "count", "The last n rows."),
+	later("window", "same", "The window of the input's rows."),
+
+	{Group: "emit", Doc: "The long form of `emit`.", Keys: []Key{
+		{Name: "mode", Type: "close or update", Required: true, Doc: "`close` writes each window once, when the watermark passes its end plus grace; `update` writes changed rows, then the final one with `final: true`.", Not: []string{"on", "type"}},
+		{Name: "throttle", Type: "duration", Default: "each commit", Doc: "A changed row is written at most this often (update).", Not: []string{"every", "interval"}},
+	}},
+	{Group: "late", Doc: "Late rows as an input of later transforms.", Keys: []Key{
+		{Name: "as", Type: "name", Required: true, Doc: "The name."},
+	}},
+
+	{Group: "sink", Name: "kafka", Doc: "Writes rows to a topic; a delete is a tombstone.", Keys: sinkKeys(
+		Key{Name: "topic", Type: "topic", Required: true, Doc: "The topic to write."},
+		Key{Name: "key", Type: "list of columns, or {columns, format}", Group: "key", Default: "the group_by columns (updates of windows: with window_start)", Doc: "The record key. One column is its text, several a JSON object."},
+		Key{Name: "format", Type: "json", Default: "json", Doc: "How values are encoded."},
+		Key{Name: "headers", Type: "mapping name: text", Doc: "Headers of every record."},
+		Key{Name: "drop", Type: "list of columns", Doc: "Columns that are not written.", Not: []string{"remove", "exclude"}},
+		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
+		Key{Name: "timestamps", Type: "epoch_ms or rfc3339", Default: "epoch_ms", Doc: "How timestamp columns are written."},
+		Key{Name: "timestamp", Type: "event or now", Default: "event", Doc: "The Kafka timestamp of records: the row's event time, or the time of writing where the topic would not keep event times."},
+		Key{Name: "create", Type: "bool", Default: "true", Doc: "Create the topic when it is missing. `false` is not supported yet."},
+		Key{Name: "register", Type: "bool", Doc: "Register the schema. Not supported yet."},
+	)},
+	{Group: "sink", Name: "sse", Doc: "A live view: `/live/<pipeline>/<sink>`.", Keys: sinkKeys(
+		Key{Name: "history", Type: "duration", Default: "1h", Doc: "Windows older than this leave the view."},
+		Key{Name: "max_rows", Type: "int", Default: "1000", Doc: "Of a stream without a key: the newest rows kept."},
+		Key{Name: "max_keys", Type: "int", Default: "100000", Doc: "Keys per partition."},
+		Key{Name: "refresh", Type: "duration", Default: "250ms", Doc: "A row changes at most this often."},
+		Key{Name: "resume_window", Type: "duration", Default: "5m", Doc: "How long a client may be away and still resume."},
+	)},
+	{Group: "sink", Name: "stdout", Doc: "Writes rows to standard output, one JSON object a line.", Keys: sinkKeys(
+		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
+	)},
+	later("sink", "webhook", "Posts alerts."),
+	later("sink", "web_push", "Pushes alerts to browsers."),
+	later("sink", "file", "Writes NDJSON files."),
+
+	{Group: "key", Doc: "The long form of a sink's key.", Keys: []Key{
+		{Name: "columns", Type: "list of columns", Required: true, Doc: "Which columns."},
+		{Name: "format", Type: "json or text", Doc: "How the key is encoded. Other than the default: not supported yet."},
+	}},
+	{Group: "errors", Doc: "On a source, a transform, a sink or the pipeline, whose policies fill the gaps of the others.", Keys: []Key{
+		{Name: "dead_letter", Type: "dead_letter", Group: "dead_letter", Doc: "Where records that went wrong are kept, with their original key, value and headers."},
+		{Name: "policy", Type: "fail, skip or dead_letter", Default: "dead_letter when a topic is given, else fail", Doc: "For all stages."},
+		{Name: "decode", Type: "policy", Doc: "Policy of records that do not decode."},
+		{Name: "event_time", Type: "policy", Default: "dead_letter when a topic is given, else skip", Doc: "Policy of rows without a usable event time."},
+		{Name: "expression", Type: "policy", Doc: "Policy of rows on which an expression fails."},
+		{Name: "aggregate", Type: "policy", Doc: "Policy of rows that an aggregate refuses."},
+		{Name: "produce", Type: "policy", Doc: "Policy of results that cannot be written."},
+		{Name: "max_rate", Type: "percentage", Doc: "Stops the pipeline when more than this goes wrong, over one minute and at least 100 rows. On the pipeline only."},
+	}},
+	{Group: "dead_letter", Doc: "A dead-letter topic.", Keys: []Key{
+		{Name: "topic", Type: "topic", Required: true, Doc: "The topic."},
+		{Name: "include_value", Type: "bool", Default: "true", Doc: "`false` leaves the record's value out."},
+	}},
+
+	{Group: "dashboard", Doc: "The live page.", Keys: []Key{
+		{Name: "title", Type: "text", Default: "the pipeline's name", Doc: "Heading."},
+		{Name: "refresh", Type: "duration", Default: "250ms", Doc: "How often charts move."},
+		{Name: "panels", Type: "list of panels", Group: "panel", Default: "one for each aggregate", Doc: "What is shown, in order.", Not: []string{"charts", "widgets"}},
+	}},
+	{Group: "panel", Name: "timeseries", Doc: "A line per series over the windows' ends.", Keys: panelKeys(
+		Key{Name: "value", Type: "column", Required: true, Doc: "What is drawn.", Not: []string{"y", "field", "column"}},
+		Key{Name: "series", Type: "column", Doc: "A line for each of its values.", Not: []string{"by", "group_by"}},
+		Key{Name: "top", Type: "int", Default: "12", Doc: "The most lines; the others are left out and counted."},
+		Key{Name: "scale", Type: "linear or log", Default: "linear", Doc: "Of the value's axis."},
+	)},
+	{Group: "panel", Name: "stat", Doc: "One number with a sparkline.", Keys: panelKeys(
+		Key{Name: "value", Type: "column", Required: true, Doc: "What is shown."},
+		Key{Name: "fn", Type: "sum, avg, min, max or last", Default: "sum", Doc: "How rows of one window are put together."},
+	)},
+	{Group: "panel", Name: "topk", Doc: "Bars, greatest first.", Keys: panelKeys(
+		Key{Name: "value", Type: "column", Required: true, Doc: "Length of the bars."},
+		Key{Name: "series", Type: "column", Required: true, Doc: "What the bars are.", Not: []string{"by"}},
+		Key{Name: "k", Type: "int", Default: "10", Doc: "How many.", Not: []string{"limit", "n"}},
+	)},
+	{Group: "panel", Name: "table", Doc: "The rows themselves.", Keys: panelKeys(
+		Key{Name: "columns", Type: "list of columns", Default: "all", Doc: "Which, in order."},
+	)},
+	{Group: "panel", Name: "lag", Doc: "How far the view is behind.", Keys: panelKeys()},
+	later("panel", "heatmap", "A histogram over time."),
+	later("panel", "quantiles", "Quantile bands over time."),
+	later("panel", "events", "The newest rows of a stream."),
+
+	{Group: "test file", Doc: "A file `<pipeline>_test.yaml` beside `<pipeline>.yaml`.", Keys: []Key{
+		{Name: "pipeline", Type: "pipeline name", Default: "the only one of the file beside", Doc: "Which pipeline is tested."},
+		{Name: "tests", Type: "list of tests", Required: true, Group: "test", Doc: "The tests."},
+	}},
+	{Group: "test", Doc: "Rows in, rows out, on virtual time.", Keys: []Key{
+		{Name: "name", Type: "text", Required: true, Doc: "A sentence."},
+		{Name: "given", Type: "list of steps", Required: true, Group: "step", Doc: "What happens, in order."},
+		{Name: "expect", Type: "list of expectations", Group: "expectation", Doc: "What holds at the end."},
+	}},
+	{Group: "step", Name: "row", Doc: "A row arrives.", Keys: []Key{
+		{Name: "source", Type: "source", Required: true, Doc: "Which source."},
+		{Name: "at", Type: "time", Default: "the row before's, else 10:00:00", Doc: "The row's time; fills the event_time column when that is absent. A bare time is on 2026-01-01 UTC."},
+		{Name: "key", Type: "text or mapping", Default: "from the source's key columns", Doc: "The record key; `null` is none."},
+		{Name: "value", Type: "mapping or text", Doc: "The row; `null` is a null value."},
+		{Name: "raw", Type: "text", Doc: "The record's bytes as they are, in place of value."},
+		{Name: "partition", Type: "int", Default: "by the key", Doc: "Where it arrives."},
+		{Name: "headers", Type: "mapping", Doc: "Not supported yet."},
+	}},
+	{Group: "step", Name: "advance_watermark", Doc: "Moves all watermarks.", Keys: []Key{{Name: "advance_watermark", Type: "time", Required: true, Doc: "To this time."}}},
+	{Group: "step", Name: "advance_clock", Doc: "Lets time pass without rows.", Keys: []Key{{Name: "advance_clock", Type: "duration", Required: true, Doc: "By this much."}}},
+	{Group: "step", Name: "restart", Doc: "Rebuilds every task from its log.", Keys: []Key{{Name: "restart", Type: "true", Required: true, Doc: "`true`."}}},
+	{Group: "step", Name: "rebalance", Later: true, Doc: "Moves tasks between workers.", Keys: []Key{{Name: "rebalance", Type: "true"}}},
+	{Group: "step", Name: "expect", Doc: "An expectation in between, over the results since the last one.", Keys: []Key{{Name: "expect", Type: "list of expectations", Required: true, Group: "expectation", Doc: "What holds here."}}},
+	{Group: "expectation", Name: "sink", Doc: "About a sink's results.", Keys: []Key{
+		{Name: "sink", Type: "sink", Required: true, Doc: "Which sink."},
+		{Name: "values", Type: "list of rows", Doc: "Exactly these rows, in order per key; only the columns named are compared."},
+		{Name: "contains", Type: "list of rows", Doc: "These rows are among the results."},
+		{Name: "last", Type: "list of rows", Doc: "These rows are the newest of their keys."},
+		{Name: "none", Type: "true", Doc: "No result at all."},
+	}},
+	{Group: "expectation", Name: "dead_letter", Doc: "About dead letters.", Keys: []Key{
+		{Name: "dead_letter", Type: "int", Required: true, Doc: "How many."},
+		{Name: "stage", Type: "stage", Doc: "Only those of this stage."},
+	}},
+}
+
+func transformKeys(own ...Key) []Key {
+	return append([]Key{
+		{Name: "name", Type: "name", Required: true, Doc: "Identity of its state; an input name for others."},
+		{Name: "type", Type: "kind", Required: true, Doc: "Kind of transform."},
+		{Name: "input", Type: "name", Default: "the previous transform, or the only source", Doc: "What it reads.", Not: []string{"from", "inputs", "source"}},
+		{Name: "errors", Type: "errors", Group: "errors", Doc: "Error policies of this transform."},
+		{Name: "was", Type: "name", Doc: "The former name, after a rename. Not supported yet."},
+	}, own...)
+}
+
+func windowKeys(own ...Key) []Key {
+	return append(append([]Key{{Name: "type", Type: "kind", Required: true, Doc: "Kind of window."}}, own...),
+		Key{Name: "grace", Type: "duration", Default: "0s", Doc: "How long after its end a window still takes rows. Out-of-orderness is the watermark's business.", Not: []string{"allowed_lateness", "lateness"}})
+}
+
+func sinkKeys(own ...Key) []Key {
+	return append([]Key{
+		{Name: "name", Type: "name", Required: true, Doc: "Its name."},
+		{Name: "type", Type: "kind", Required: true, Doc: "Kind of sink."},
+		{Name: "input", Type: "name", Default: "the last transform", Doc: "What it writes.", Not: []string{"from", "inputs", "source"}},
+		{Name: "errors", Type: "errors", Group: "errors", Doc: "Error policies of this sink."},
+	}, own...)
+}
+
+func panelKeys(own ...Key) []Key {
+	return append([]Key{
+		{Name: "type", Type: "kind", Required: true, Doc: "Kind of panel."},
+		{Name: "title", Type: "text", Doc: "Heading."},
+		{Name: "view", Type: "sse sink", Default: "the only sse sink", Doc: "Where its rows come from.", Not: []string{"sink", "source", "input"}},
+		{Name: "unit", Type: "text", Doc: "Unit of the value: EUR, ms, …"},
+	}, own...)
+}
+
+func later(group, name, doc string) *Kind {
+	return &Kind{Group: group, Name: name, Later: true, Doc: doc}
+}
+
+// findKind gives the kind of a group by its type: word, or nil.
+func findKind(group, name string) *Kind {
+	for _, k := range kinds {
+		if k.Group == group && k.Name == name {
+			return k
+		}
+	}
+	return nil
+}
+
+// mustKind is findKind for kinds that the code itself names.
+func mustKind(group, name string) *Kind {
+	k := findKind(group, name)
+	if k == nil {
+		panic("pipelines: no kind " + group + "/" + name)
+	}
+	return k
+}
+
+// kindNames lists the type: words of a group, those that run first.
+func kindNames(group string) []string {
+	var now, soon []string
+	for _, k := range kinds {
+		if k.Group != group {
+			continue
+		}
+		if k.Later {
+			soon = append(soon, k.Name)
+		} else {
+			now = append(now, k.Name)
+		}
+	}
+	return append(now, soon...)
+}
+
+// homes gives the keys of kind under which a key called name would be at home:
+// "advance" of an aggregate belongs under "window".
+func (k *Kind) homes(name string) []string {
+	var out []string
+	for _, key := range k.Keys {
+		if key.Group == "" || key.Group == k.Group {
+			continue
+		}
+		for _, child := range kinds {
+			if child.Group == key.Group && child.key(name) != nil {
+				out = append(out, key.Name)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// Reference is docs/reference.md: every construct with its keys, as text.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString("# Reference of the pipeline language\n\nMade from the table in `pipelines/kinds.go`; do not edit by hand.\n")
+	group := ""
+	var soon []string
+	for _, k := range kinds {
+		if k.Later {
+			soon = append(soon, fmt.Sprintf("`%s` (%s)", k.Name, k.Group))
+			continue
+		}
+		if k.Group != group {
+			group = k.Group
+			fmt.Fprintf(&b, "\n## %s\n", group)
+		}
+		if k.Name != "" {
+			fmt.Fprintf(&b, "\n### %s `%s`\n", k.Group, k.Name)
+		}
+		fmt.Fprintf(&b, "\n%s\n", k.Doc)
+		if len(k.Keys) == 0 {
+			continue
+		}
+		b.WriteString("\n| key | value | default | meaning |\n|---|---|---|---|\n")
+		for _, key := range k.Keys {
+			def := key.Default
+			if key.Required {
+				def = "**required**"
+			}
+			cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key.Name, cell(key.Type), cell(def), cell(key.Doc))
+		}
+	}
+	sort.Strings(soon)
+	fmt.Fprintf(&b, "\n## Not supported yet\n\nThe language has a place for these; a file that uses them is refused with an error that names them: %s.\n", strings.Join(soon, ", "))
+	return b.String()
+}

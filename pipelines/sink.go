@@ -1,0 +1,150 @@
+package pipelines
+
+import (
+	"time"
+)
+
+// sink reads one item of sinks; nil when it has not even a shape.
+func (l *loader) sink(n *node) *Sink {
+	if n.kind != mappingNode {
+		l.fail(n, "type", "", "a sink is a mapping {name: …, type: …}, not %s", n.what())
+		return nil
+	}
+	before := len(l.diags)
+	s := &Sink{node: n}
+	k := l.kind(n, "sink", "")
+	if k == nil {
+		s.Name, s.broken = l.name(n.get("name")), true
+		if v := n.get("input"); v != nil && v.kind == scalarNode {
+			s.Input = wordOf(v, v.text)
+		}
+		return s
+	}
+	f := l.fields(n, k)
+	defer f.done()
+	s.Kind = k.Name
+	s.Name = l.name(f.get("name"))
+	if v := f.get("input"); v != nil {
+		s.Input, _ = l.word(v)
+	}
+	s.Errors = l.errors(f.get("errors"), false)
+	switch k.Name {
+	case "kafka":
+		s.Kafka = l.kafkaSink(f)
+	case "sse":
+		s.SSE = l.sseSink(f)
+	case "stdout":
+		s.Stdout = &StdoutSink{OnlyFinal: l.onlyFinal(f)}
+	}
+	s.broken = len(l.diags) > before
+	return s
+}
+
+func (l *loader) kafkaSink(f *fields) *KafkaSink {
+	s := &KafkaSink{}
+	s.Topic, _ = l.topic(f.get("topic"))
+	if v := f.get("key"); v != nil {
+		s.HasKey = true
+		columns := v
+		if v.kind == mappingNode {
+			k := l.fields(v, mustKind("key", ""))
+			columns = k.get("columns")
+			l.keyFormat(k.get("format"), columns)
+			k.done()
+		}
+		s.Key = l.columns(columns)
+	}
+	if v := f.get("format"); v != nil {
+		if w, ok := l.text(v); ok && laterFormats[w] {
+			l.unsupported(v, "writing "+w)
+		} else if ok {
+			l.oneOf(v, "json")
+		}
+	}
+	if v := f.get("headers"); v != nil {
+		s.Headers = map[string]string{}
+		for _, pr := range l.pairs(v, "headers") {
+			if pr.value == nil {
+				continue
+			}
+			if text, ok := l.text(pr.value); ok {
+				s.Headers[pr.key.text] = text
+			}
+		}
+	}
+	s.Drop = l.columns(f.get("drop"))
+	s.OnlyFinal = l.onlyFinal(f)
+	if v := f.get("timestamps"); v != nil {
+		style, _ := l.oneOf(v, "epoch_ms", "rfc3339")
+		s.RFC3339 = style == "rfc3339"
+	}
+	if v := f.get("timestamp"); v != nil {
+		which, _ := l.oneOf(v, "event", "now")
+		s.Now = which == "now"
+	}
+	if v := f.get("create"); v != nil {
+		if create, ok := l.bool(v); ok && !create {
+			l.unsupported(v, "create: false")
+		}
+	}
+	if v := f.get("register"); v != nil {
+		if register, ok := l.bool(v); ok && register {
+			l.unsupported(v, "registering a schema")
+		}
+	}
+	return s
+}
+
+// keyFormat takes what is the default anyway: text of one column, JSON of more.
+func (l *loader) keyFormat(n, columns *node) {
+	if n == nil {
+		return
+	}
+	format, ok := l.oneOf(n, "json", "text", "avro", "protobuf")
+	if !ok || columns == nil {
+		return
+	}
+	single := len(columns.items) == 1
+	if (format == "text" && !single) || (format == "json" && single) || format == "avro" || format == "protobuf" {
+		l.unsupported(n, "this key format")
+	}
+}
+
+func (l *loader) sseSink(f *fields) *SSESink {
+	s := &SSESink{History: time.Hour, MaxRows: 1000, MaxKeys: 100_000, Refresh: 250 * time.Millisecond, ResumeWindow: 5 * time.Minute}
+	for _, one := range []struct {
+		key string
+		low time.Duration
+		to  *time.Duration
+	}{{"history", time.Second, &s.History}, {"refresh", 10 * time.Millisecond, &s.Refresh}, {"resume_window", 0, &s.ResumeWindow}} {
+		if v := f.get(one.key); v != nil {
+			if d, ok := l.duration(v, one.low); ok {
+				*one.to = d
+			}
+		}
+	}
+	const most = 100_000_000 // rows; memory ends before
+	for _, one := range []struct {
+		key string
+		to  *int
+	}{{"max_rows", &s.MaxRows}, {"max_keys", &s.MaxKeys}} {
+		if v := f.get(one.key); v != nil {
+			if count, ok := l.whole(v, 1, most); ok {
+				*one.to = count
+			}
+		}
+	}
+	return s
+}
+
+func (l *loader) onlyFinal(f *fields) Word {
+	v := f.get("only")
+	if v == nil {
+		return Word{}
+	}
+	text, ok := l.oneOf(v, "final")
+	if !ok {
+		return Word{}
+	}
+	return wordOf(v, text)
+}

@@ -1,0 +1,97 @@
+package pipelines
+
+import (
+	"strings"
+
+	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/operators/expr"
+	"github.com/leatstream/leat/window/aggregate"
+)
+
+// This file is where the language meets the constructors of the other rooms.
+
+func exprValue(v any) expr.Value {
+	switch v := v.(type) {
+	case int64:
+		return expr.IntValue(v)
+	case float64:
+		return expr.DoubleValue(v)
+	case bool:
+		return expr.BoolValue(v)
+	}
+	return expr.StringValue(v.(string))
+}
+
+// function is one aggregate, compiled.
+type function struct {
+	name   string
+	fn     aggregate.Aggregate
+	kind   aggregate.Kind
+	args   []*expr.Program
+	where  *expr.Program
+	result engine.Type
+	text   string // as written, for fingerprints
+	record bool   // an argument asks for the record behind the row
+}
+
+// function compiles an aggregate's arguments and finds its types.
+func (c *compiler) function(col *AggregateColumn, in *stream, d *derivation) (function, bool) {
+	kind, ok := aggregate.Lookup(col.Fn.Text)
+	if !ok {
+		return function{}, false // reported when it was read
+	}
+	f := function{name: col.Name.Text, kind: kind, text: col.text()}
+	rows := &derivation{reads: d.reads}
+	var types []aggregate.Type
+	for _, a := range col.Args {
+		p := c.compile(a, in.schema, in.record, rows)
+		if p == nil {
+			return f, false
+		}
+		if p.Type() == engine.Invalid {
+			c.l.failAt(a.node, a.offset, "expression", "", "this is always null: there is nothing to aggregate")
+			return f, false
+		}
+		f.args, types = append(f.args, p), append(types, aggregate.Type(p.Type()))
+	}
+	if col.Where != nil {
+		if f.where = c.condition(col.Where, in.schema, in.record, rows); f.where == nil {
+			return f, false
+		}
+	}
+	f.record = rows.useRecord
+	d.useRecord = d.useRecord || rows.useRecord
+	var err error
+	if f.fn, err = kind.New(types); err != nil {
+		hint := ""
+		if len(types) == 0 {
+			hint = "for example " + col.Fn.Text + "(amount)"
+		}
+		at := col.node
+		if len(col.Args) > 0 {
+			c.l.failAt(col.Args[0].node, col.Args[0].offset, "type", hint, "%s", err)
+		} else {
+			c.l.fail(at, "type", hint, "%s", err)
+		}
+		return f, false
+	}
+	if in.table && !kind.Subtracts {
+		c.l.fail(col.node, "type", "take the results as facts with emit: close before it", "%s cannot take back rows, and %q is a table, whose rows change", col.Fn.Text, in.name)
+		return f, false
+	}
+	f.result = engine.Type(f.fn.Result())
+	return f, true
+}
+
+// text is the aggregate as it was written, spaces aside.
+func (c *AggregateColumn) text() string {
+	var args []string
+	for _, a := range c.Args {
+		args = append(args, strings.Join(strings.Fields(a.Text), " "))
+	}
+	s := c.Fn.Text + "(" + strings.Join(args, ", ") + ")"
+	if c.Where != nil {
+		s += " where " + strings.Join(strings.Fields(c.Where.Text), " ")
+	}
+	return s
+}
