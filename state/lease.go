@@ -7,17 +7,94 @@ import (
 
 // Lease is the exclusive handle on the state of a task. One goroutine uses it;
 // only Abandon may come from another.
+//
+//	           ┌──────────── Rollback ◀─ abort
+//	           ▼                │
+//	Lease ─▶ tables ─ change ─▶ ┤
+//	           ▲                │
+//	           └───── Commit ◀──┴─ the transaction committed
+//	                    │
+//	                    └─ every few seconds ─▶ Apply ─▶ Pebble ─ Flush ─▶ disk
 type Lease struct {
 	db     *DB
+	lock   *taskLock
 	task   string
 	number uint64
 	tables []*Table
 	pos    map[string]Position // committed, by store
 	meta   []byte              // committed
+	dirty  bool                // committed since the last Apply
+
+	// What Pebble has, key to value, of the records that Apply compares before
+	// it sets them. "" is none.
+	stored map[string]string
 
 	loadedPos  map[string]Position
 	loadedMeta []byte
 	loaded     bool
+	rebuild    []error
+	applyErr   error // of the Apply inside a Commit
+}
+
+// Lease gives the exclusive handle on a task's state, loaded with what the DB
+// has. task is a safe name of up to 255 bytes, such as "p.1/0/3"; so are the
+// names in specs. ErrLeased while another lease on the task is open. A store
+// that does not decode, has another fingerprint or no position starts empty and
+// is in Rebuild.
+func (db *DB) Lease(task string, specs []Spec) (*Lease, error) {
+	l := &Lease{db: db, task: task, pos: map[string]Position{}, stored: map[string]string{}}
+	if err := l.open(specs); err != nil {
+		return nil, fmt.Errorf("lease task %q: %w", task, err)
+	}
+	return l, nil
+}
+
+func (l *Lease) open(specs []Spec) (err error) {
+	if err := checkName("task", l.task); err != nil {
+		return err
+	}
+	if l.lock, err = l.db.take(l.task, l); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			l.Abandon()
+		}
+	}()
+	// A stalled Apply of the lease before may still be on its way.
+	l.lock.mu.Lock()
+	defer l.lock.mu.Unlock()
+	for _, spec := range specs {
+		if err := l.addTable(spec); err != nil {
+			return err
+		}
+	}
+	if l.db.pdb == nil {
+		l.number = l.db.number(0)
+		return nil
+	}
+	return l.load()
+}
+
+func (l *Lease) addTable(spec Spec) error {
+	if err := checkName("store", spec.Name); err != nil {
+		return err
+	}
+	if l.table(spec.Name) != nil {
+		return fmt.Errorf("store %q is there twice", spec.Name)
+	}
+	for f, fs := range spec.Families {
+		if err := checkShape(fs); err != nil {
+			return fmt.Errorf("store %q, family %d: %w", spec.Name, f, err)
+		}
+	}
+	t := newTable(spec, l.db.pdb != nil)
+	if t.durable {
+		t.disk = disk{db: l.db, task: l.task, prefix: storeKey(kindData, l.task, spec.Name)}
+	}
+	t.budget = l.db.budget
+	l.tables = append(l.tables, t)
+	return nil
 }
 
 // Number tells leases on the same task apart; it grows.
@@ -30,14 +107,28 @@ func (l *Lease) Loaded() (pos map[string]Position, meta []byte, ok bool) {
 	return maps.Clone(l.loadedPos), l.loadedMeta, l.loaded
 }
 
+// Rebuild tells, for the log, why stores that the DB held started empty.
+func (l *Lease) Rebuild() []error { return l.rebuild }
+
 // Tables gives the tables in the order of the specs.
 func (l *Lease) Tables() []*Table { return l.tables }
+
+// Pending is about how many bytes the next Apply writes. A restore commits its
+// position and applies when it is some MiB.
+func (l *Lease) Pending() int64 {
+	n := int64(0)
+	for _, t := range l.tables {
+		n += t.pending
+	}
+	return n
+}
 
 // Commit makes the tables' changes the committed state, in memory, at position
 // pos per store (stores not named keep theirs) with meta (nil keeps it). It is
 // called when the transaction that holds their changelog records is known to be
 // committed. ErrStale when the lease is not current, or a position would go
-// back; then nothing changes.
+// back; then nothing changes. Above a table's budget it applies too; an error
+// of that comes from the next Apply.
 func (l *Lease) Commit(pos map[string]Position, meta []byte) error {
 	if err := l.commit(pos, meta); err != nil {
 		return fmt.Errorf("commit task %q: %w", l.task, err)
@@ -54,19 +145,29 @@ func (l *Lease) commit(pos map[string]Position, meta []byte) error {
 			return err
 		}
 	}
+	// All that can fail comes before the first table changes.
 	for _, t := range l.tables {
 		if t.err != nil {
 			return t.err
 		}
+		if err := t.countDead(); err != nil {
+			return err
+		}
 	}
+	over := false
 	for _, t := range l.tables {
 		if err := t.commit(); err != nil {
 			return err
 		}
+		over = over || t.over()
 	}
 	maps.Copy(l.pos, pos)
 	if meta != nil {
 		l.meta = append(l.meta[:0], meta...)
+	}
+	l.dirty = true
+	if over {
+		l.applyErr = l.apply()
 	}
 	return nil
 }
@@ -102,29 +203,44 @@ func (l *Lease) Rollback() {
 	}
 }
 
-// Apply writes what was committed since the last Apply to the disk.
-func (l *Lease) Apply() error {
-	if !l.db.holds(l) {
-		return fmt.Errorf("apply task %q: %w", l.task, ErrStale)
+// Wipe forgets the task's state, here and on disk: tables empty, positions
+// none. For a full restore. Panes and slots from before are invalid.
+func (l *Lease) Wipe() error {
+	if err := l.wipe(); err != nil {
+		return fmt.Errorf("wipe task %q: %w", l.task, err)
 	}
 	return nil
 }
 
-// Wipe forgets the task's state: tables empty, positions none.
-func (l *Lease) Wipe() error {
+func (l *Lease) wipe() error {
+	l.lock.mu.Lock()
+	defer l.lock.mu.Unlock()
 	if !l.db.holds(l) {
-		return fmt.Errorf("wipe task %q: %w", l.task, ErrStale)
+		return ErrStale
 	}
-	for i, t := range l.tables {
-		*t = *newTable(t.spec, t.durable)
-		l.tables[i] = t
+	if l.db.pdb != nil {
+		b := l.db.pdb.NewBatch()
+		defer b.Close()
+		if err := forgetTask(b, l.task); err != nil {
+			return err
+		}
+		if err := l.db.write(b); err != nil {
+			return err
+		}
+	}
+	for _, t := range l.tables {
+		t.reset()
 	}
 	clear(l.pos)
-	l.meta = nil
+	for key := range l.stored {
+		l.stored[key] = ""
+	}
+	l.meta, l.dirty, l.applyErr = nil, false, nil
 	return nil
 }
 
-// Release rolls back what is uncommitted, applies, and gives the lease back.
+// Release rolls back what is uncommitted, applies, and gives the lease back,
+// also when that fails: then what Pebble has is older, not wrong.
 func (l *Lease) Release() error {
 	l.Rollback()
 	err := l.Apply()
@@ -135,4 +251,4 @@ func (l *Lease) Release() error {
 // Abandon gives the lease back without applying. It may be called from another
 // goroutine, to take the task from a lane that is stuck: whatever that lane
 // still does with the lease is refused.
-func (l *Lease) Abandon() { l.db.giveBack(l) }
+func (l *Lease) Abandon() { l.db.giveBack(l.task, l) }

@@ -279,10 +279,17 @@ func (t *Table) Ends(f Family) []int64 {
 // with lo < end <= hi. Spilled keys are loaded: use Scan where that may be too
 // much for memory.
 func (t *Table) Active(f Family, lo, hi int64, buf []Slot) []Slot {
-	panes := t.fams[f].between(lo, hi)
+	fam := &t.fams[f]
+	for _, p := range fam.between(lo, hi) {
+		t.loadPane(p)
+	}
+	return fam.active(lo, hi, buf)
+}
+
+func (f *family) active(lo, hi int64, buf []Slot) []Slot {
+	panes := f.between(lo, hi)
 	size := 0
 	for _, p := range panes {
-		t.loadPane(p)
 		size = max(size, len(p.pages))
 	}
 	var or [pageBlocks]uint64

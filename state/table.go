@@ -45,6 +45,7 @@ type Table struct {
 	dying  []uint32 // pane ids to free at commit
 
 	durable  bool // there is a Pebble behind: keep what Apply needs
+	disk     disk
 	unsaved  []blockID
 	ghosts   []Slot // dead, but Pebble still has them
 	pending  int64  // about how many bytes Apply will write
@@ -334,9 +335,14 @@ func (t *Table) forget(ref uint64) {
 	t.doomed = append(t.doomed, ref)
 }
 
-// Bytes is the memory in use, slack included.
+// Bytes is about how much memory the table uses.
 func (t *Table) Bytes() int64 {
-	n := t.heap.used + int64(len(t.idx.entries))*8 + int64(len(t.keys)-len(t.holes))*slotBytes
+	return t.resident() + int64(cap(t.saved))*8 + int64(cap(t.log))*undoBytes
+}
+
+// resident is the memory of what is in the table: what eviction can lower.
+func (t *Table) resident() int64 {
+	n := t.heap.used + int64(t.idx.n)*indexBytes + int64(len(t.keys)-len(t.holes))*slotBytes
 	for f := range t.fams {
 		fam := &t.fams[f]
 		n += int64(fam.slab.inUse) * int64(fam.slab.stride) * 8
@@ -344,11 +350,13 @@ func (t *Table) Bytes() int64 {
 			n += p.overhead()
 		}
 	}
-	return n + int64(cap(t.saved))*8 + int64(cap(t.log))*undoBytes
+	return n
 }
 
-// slotBytes is the memory of a slot beside its index entry and key.
-const slotBytes = 8 + 4 + 1
+const (
+	slotBytes  = 8 + 4 + 1 // of a slot: key ref, live, flags
+	indexBytes = 12        // of a key in the index, which is two thirds full at most
+)
 
 // Spilled tells whether some keys are in Pebble only.
 func (t *Table) Spilled() bool { return t.spill.keys > 0 }
@@ -370,8 +378,3 @@ func (t *Table) family(f Family) *family {
 	}
 	return fam
 }
-
-// SetBudget sets how many bytes the table may use; 0 is without limit. Above
-// it, Commit and Apply evict keys that are safe in Pebble, and a key that is
-// asked for again is loaded. Without a disk there is nowhere to evict to.
-func (t *Table) SetBudget(bytes int64) { t.budget = bytes }

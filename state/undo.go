@@ -225,6 +225,18 @@ func (t *Table) restoreBlock(p *Pane, u *undo) {
 	*e = u.e
 }
 
+// reset makes the table empty, as new.
+func (t *Table) reset() {
+	for _, p := range t.byID {
+		if p != nil {
+			p.dead, p.pages = true, nil
+		}
+	}
+	fresh := newTable(t.spec, t.durable)
+	fresh.disk, fresh.budget = t.disk, t.budget
+	*t = *fresh
+}
+
 // endInterval empties everything that is of one commit interval.
 func (t *Table) endInterval() {
 	for _, id := range t.dying {
