@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -42,6 +43,9 @@ func JSON(schema *engine.Schema, opts Options) (func() engine.Decoder, error) {
 		types[f.Name] = f.Type
 	}
 	for _, f := range schema.Fields {
+		if slices.Contains(strings.Split(f.Name, "."), "") {
+			return nil, fmt.Errorf("column %q has an empty name", f.Name)
+		}
 		for k, c := range f.Name {
 			if t, both := types[f.Name[:k]]; c == '.' && both && t != engine.Any {
 				return nil, fmt.Errorf("column %q is %s and cannot hold %q", f.Name[:k], t, f.Name)
@@ -70,6 +74,7 @@ type jsonDecoder struct {
 	root    *node
 	plain   bool
 	credit  int // edges that may still be learned
+	others  int // undeclared keys that were
 	scratch edge
 
 	rows    int
@@ -149,8 +154,8 @@ func (d *jsonDecoder) object(root *node, buf []byte, i int) error {
 				return err
 			}
 		}
-		if d.left == d.enough {
-			return nil
+		if d.left == d.enough && end < len(buf) && !digit(buf[end]) {
+			return nil // a number that is cut off must not count
 		}
 		s, p = to, end
 	}
@@ -201,6 +206,8 @@ func (d *jsonDecoder) takeShort(s *state, buf []byte, p, i int) int {
 			}
 		} else if n, _ := shortNumber(load(buf, p)); n > 0 {
 			return p + n
+		} else if s.of != nil && !s.whole && buf[p] == '{' {
+			return -1 // to the edge that enters it
 		}
 	case leafString:
 		if buf[p] == '"' {

@@ -37,7 +37,7 @@ func (s *scanner) double(buf []byte, p int) (float64, int) {
 	}
 	n := p - first
 	if n == 0 || n > 1 && buf[first] == '0' {
-		return 0, s.slow(buf, start)
+		return 0, s.number(buf, start) // none, or one that ends behind its first 0
 	}
 	decimals := 0
 	if p < len(buf) && buf[p] == '.' {
@@ -49,7 +49,7 @@ func (s *scanner) double(buf []byte, p int) (float64, int) {
 		}
 		decimals = p - point
 		if decimals == 0 {
-			return 0, s.slow(buf, start)
+			return 0, s.number(buf, start) // none, or one that ends behind its first 0
 		}
 	}
 	if n+decimals > 19 || m >= 1<<53 || p < len(buf) && buf[p]|0x20 == 'e' {
@@ -73,15 +73,6 @@ func (s *scanner) double(buf []byte, p int) (float64, int) {
 	return v, p
 }
 
-// slow notes why there is no number at p. A leading zero ends the number where
-// JSON's grammar ends it; what follows is then wrong.
-func (s *scanner) slow(buf []byte, p int) int {
-	if end := s.number(buf, p); end >= 0 {
-		return s.stop(end, whyComma)
-	}
-	return -1
-}
-
 // integer reads a number as an int; -1 where there is none, or one that is not
 // an int: with decimals that are not zero, or out of an int64's range.
 func (s *scanner) integer(buf []byte, p int) (int64, int) {
@@ -102,7 +93,7 @@ func (s *scanner) integer(buf []byte, p int) (int64, int) {
 	}
 	n := p - first
 	if n == 0 || n > 1 && buf[first] == '0' {
-		return 0, s.slow(buf, start)
+		return 0, s.number(buf, start) // none, or one that ends behind its first 0
 	}
 	if n > 18 || p < len(buf) && (buf[p] == '.' || buf[p]|0x20 == 'e') {
 		end := s.number(buf, start)

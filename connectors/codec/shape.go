@@ -9,18 +9,19 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// node is an object that declared columns lie in; the root is the record.
+// node is an object whose keys are known one by one: the record, those that
+// declared columns lie in, and, as long as that pays, those that records happen
+// to have.
 type node struct {
-	name     string // its key in the parent
-	path     string // "loc"; "" for a root
-	parent   *node  // nil for a root
-	depth    int    // objects open inside it, itself included
-	children []*node
-	leaves   []*state
-	cols     []int // all columns inside, at any depth
-	start    *state
-	others   map[string]*state // keys that are not declared, as far as learned
-	other    *state            // all further ones
+	path   string // "loc.at"; "" for the record
+	parent *node  // nil for the record
+	depth  int    // objects open inside it, itself included
+	leaves []*state
+	cols   []int // all columns inside, at any depth
+	start  *state
+	others map[string]*state // keys that are not declared, as far as learned
+	other  *state            // all further ones
+	misses int               // how often what came next had to be learned
 }
 
 // leaf says how a value is read.
@@ -53,7 +54,8 @@ type state struct {
 	leaf  leaf
 	col   int // -1: none
 	unit  engine.TimeUnit
-	of    *node // leafObject: the object
+	of    *node // leafObject, leafSkip: the object that the value may be; nil: its keys are not known
+	whole bool  // leafSkip: an object's keys are not worth knowing
 	inner *node // leafAny: declared columns inside the raw text
 	// What was learned: the edge that was last taken, and all.
 	likely *edge
@@ -66,7 +68,8 @@ type edge struct {
 	tail       uint64  // the last, where there are more than eight bytes
 	size       int     // of text
 	to         *state  // nil: the record ends behind text
-	opens      []*node // the objects it enters, whose columns it makes null
+	opens      []*node // the objects with columns that it enters, which makes these null
+	enters     []*node // the objects without
 	text       string
 }
 
@@ -83,8 +86,10 @@ func (e *edge) rest(buf []byte, p int) bool {
 // make a decoder grow, nor learn without end.
 const (
 	maxEdges   = 8    // per state
-	maxOthers  = 128  // undeclared keys per object
+	maxOthers  = 512  // undeclared keys
 	maxText    = 256  // bytes between two values
+	maxNested  = 8    // objects open around a value that no column wants
+	maxMisses  = 256  // in an object without columns: its keys are data, like ids
 	maxCredit  = 1024 // edges to learn at once
 	batchEarns = 4    // edges to learn more with each batch
 )
@@ -106,7 +111,7 @@ func indexes(n int) []int {
 func grow(n *node, fields []engine.Field, cols []int, skip int) *node {
 	n.cols = cols
 	n.start = &state{in: n, leaf: leafStart, col: -1, likely: unknown}
-	n.other = &state{in: n, leaf: leafSkip, col: -1, likely: unknown}
+	n.other = &state{in: n, leaf: leafSkip, col: -1, likely: unknown, whole: true}
 	n.others = map[string]*state{}
 	inside := map[string][]int{}
 	var order []string
@@ -128,8 +133,7 @@ func grow(n *node, fields []engine.Field, cols []int, skip int) *node {
 			l.inner = grow(&node{path: path, depth: 1}, fields, cols, skip+len(key)+1)
 			continue
 		}
-		child := &node{name: key, path: path, parent: n, depth: n.depth + 1}
-		n.children = append(n.children, grow(child, fields, cols, skip+len(key)+1))
+		child := grow(&node{path: path, parent: n, depth: n.depth + 1}, fields, cols, skip+len(key)+1)
 		n.leaves = append(n.leaves, &state{in: n, key: key, leaf: leafObject, col: -1, of: child, likely: unknown})
 	}
 	return n
@@ -160,7 +164,7 @@ func (s *state) match(buf []byte, p int) *edge {
 // next value, and learns it. nil means that it is wrong: see the scanner.
 func (d *jsonDecoder) connect(s *state, buf []byte, p int) *edge {
 	e := &d.scratch
-	e.opens = e.opens[:0]
+	e.opens, e.enters = e.opens[:0], e.enters[:0]
 	n, q := s.in, space(buf, p)
 	inObject := true // q is where a comma or brace is due, else where a key is
 	if s.leaf == leafStart {
@@ -196,11 +200,15 @@ func (d *jsonDecoder) connect(s *state, buf []byte, p int) *edge {
 			return nil
 		}
 		to := d.find(n, raw)
-		if to.leaf != leafObject || end >= len(buf) || buf[end] != '{' {
+		if end >= len(buf) || buf[end] != '{' || !d.known(to) {
 			return d.learn(s, e, buf[p:end], to)
 		}
 		n = to.of
-		e.opens = append(e.opens, n)
+		if len(n.cols) > 0 {
+			e.opens = append(e.opens, n)
+		} else {
+			e.enters = append(e.enters, n)
+		}
 		q = space(buf, end+1)
 		inObject = q < len(buf) && buf[q] == '}'
 	}
@@ -220,12 +228,64 @@ func (d *jsonDecoder) find(n *node, raw []byte) *state {
 	if s := n.others[string(raw)]; s != nil {
 		return s
 	}
-	if len(n.others) >= maxOthers || len(raw) > maxText || d.plain || d.credit == 0 {
+	if d.others >= maxOthers || len(raw) > maxText || d.plain || d.credit == 0 {
 		return n.other
 	}
 	s := &state{in: n, key: string(raw), leaf: leafSkip, col: -1, likely: unknown}
 	n.others[s.key] = s
+	d.others++
 	return s
+}
+
+// known tells whether the keys of the object that is the value of s are known;
+// those of one without columns are learned.
+func (d *jsonDecoder) known(s *state) bool {
+	if s.of != nil {
+		return !s.whole
+	}
+	if s.leaf != leafSkip || s.whole || s.in.depth >= maxNested || d.plain || d.credit == 0 {
+		return false
+	}
+	s.of = grow(&node{parent: s.in, depth: s.in.depth + 1}, nil, nil, 0)
+	return true
+}
+
+// miss counts that what came behind s had to be learned. Where that goes on, the
+// object around it is not worth it: it is skipped as a whole from now on.
+func (d *jsonDecoder) miss(s *state) {
+	n := s.in
+	if n.misses++; n.misses != maxMisses || n.parent == nil || len(n.cols) > 0 {
+		return
+	}
+	for _, owner := range n.parent.others {
+		owner.whole = owner.whole || owner.of == n
+	}
+	d.root.prune(n)
+}
+
+// prune forgets all edges that enter gone.
+func (n *node) prune(gone *node) {
+	through := func(e *edge) bool { return slices.Contains(e.enters, gone) }
+	each := func(s *state) {
+		s.edges = slices.DeleteFunc(s.edges, through)
+		if through(s.likely) {
+			s.likely = unknown
+		}
+		if s.of != nil {
+			s.of.prune(gone)
+		}
+		if s.inner != nil {
+			s.inner.prune(gone)
+		}
+	}
+	each(n.start)
+	each(n.other)
+	for _, s := range n.leaves {
+		each(s)
+	}
+	for _, s := range n.others {
+		each(s)
+	}
 }
 
 // learn makes e an edge of s where there is room for it. The edge it returns is
@@ -241,10 +301,11 @@ func (d *jsonDecoder) learn(s *state, e *edge, text []byte, to *state) *edge {
 		}
 	}
 	d.credit--
+	d.miss(s)
 	if len(s.edges) == maxEdges {
 		s.edges = slices.Delete(s.edges, d.credit%maxEdges, d.credit%maxEdges+1) // any
 	}
-	learned := &edge{to: to, text: strings.Clone(e.text), size: e.size, opens: slices.Clone(e.opens)}
+	learned := &edge{to: to, text: strings.Clone(e.text), size: e.size, opens: slices.Clone(e.opens), enters: slices.Clone(e.enters)}
 	learned.head = load(text, 0)
 	learned.mask = ^uint64(0) >> (64 - 8*min(e.size, 8))
 	if e.size > 8 {

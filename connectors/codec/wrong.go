@@ -86,6 +86,8 @@ func got(raw []byte) string {
 		kind = "string "
 	case c == '-' || digit(c):
 		kind = "number "
+	case c != 't' && c != 'f' && c != 'n':
+		return fmt.Sprintf("%q", raw[:min(len(raw), 10)])
 	}
 	text := strings.ToValidUTF8(string(raw[:min(len(raw), 60)]), "\ufffd")
 	if len(raw) > 40 {

@@ -1,0 +1,159 @@
+package codec
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/leatstream/leat/engine"
+)
+
+func TestDecode(t *testing.T) {
+	for _, file := range []string{"testdata/json.txt", "testdata/value.txt"} {
+		datadriven.RunTest(t, file, func(t *testing.T, td *datadriven.TestData) string {
+			switch td.Cmd {
+			case "decode":
+				return decodeCommand(t, td)
+			case "nest":
+				var depth int
+				td.ScanArgs(t, "depth", &depth)
+				record := `{"x":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`
+				return decodeLines(t, "json", []engine.Field{{Name: "id", Type: engine.String}}, Options{}, []string{record})
+			}
+			return "unknown command"
+		})
+	}
+}
+
+func decodeCommand(t *testing.T, td *datadriven.TestData) string {
+	format, validate := "json", "full"
+	td.MaybeScanArgs(t, "format", &format)
+	td.MaybeScanArgs(t, "validate", &validate)
+	v, ok := ParseValidate(validate)
+	if !ok {
+		t.Fatalf("validate: %s", validate)
+	}
+	arg, _ := td.Arg("schema")
+	var fields []engine.Field
+	for _, column := range arg.Vals {
+		name, word, _ := strings.Cut(strings.TrimSpace(column), " ")
+		word, unit, _ := strings.Cut(strings.TrimSuffix(word, ")"), "(")
+		typ, ok := engine.ParseType(word)
+		if !ok {
+			t.Fatalf("type %s", word)
+		}
+		fields = append(fields, engine.Field{Name: name, Type: typ, Unit: map[string]engine.TimeUnit{"s": engine.Seconds, "us": engine.Micros, "ns": engine.Nanos}[unit]})
+	}
+	return decodeLines(t, format, fields, Options{Validate: v}, strings.Split(td.Input, "\n"))
+}
+
+func decodeLines(t *testing.T, format string, fields []engine.Field, opts Options, lines []string) string {
+	kind, ok := Find(format)
+	if !ok {
+		t.Fatalf("format %s", format)
+	}
+	newDecoder, err := kind.New(engine.NewSchema(fields...), opts)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	b := &engine.Batch{Src: &engine.Rows{}}
+	for _, line := range lines {
+		value := []byte(line)
+		switch {
+		case line == "TOMBSTONE":
+			value = nil
+		case line == "EMPTY":
+			value = []byte{}
+		case strings.HasPrefix(line, `"`):
+			text, err := strconv.Unquote(line)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			value = []byte(text)
+		}
+		b.Src.Values = append(b.Src.Values, value)
+	}
+	errs := map[int32]error{}
+	if err := newDecoder().Decode(b, func(row int32, err error) error { errs[row] = err; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for i := range int32(len(lines)) {
+		if errs[i] != nil {
+			fmt.Fprintf(&out, "error: %v\n", errs[i])
+			continue
+		}
+		var row []string
+		for c, v := range rowOf(b, i) {
+			switch v := v.(type) {
+			case nil:
+				row = append(row, b.Schema.Fields[c].Name+"=null")
+			case string:
+				row = append(row, fmt.Sprintf("%s=%q", b.Schema.Fields[c].Name, v))
+			default:
+				row = append(row, fmt.Sprintf("%s=%v", b.Schema.Fields[c].Name, v))
+			}
+		}
+		fmt.Fprintln(&out, strings.Join(row, " "))
+	}
+	return out.String()
+}
+
+// Each format is found by its name, has a line of documentation, makes decoders
+// for its own schema, and refuses a type it cannot have.
+func TestKinds(t *testing.T) {
+	if !sort.SliceIsSorted(Kinds, func(i, j int) bool { return Kinds[i].Name < Kinds[j].Name }) {
+		t.Error("not sorted")
+	}
+	for _, kind := range Kinds {
+		found, ok := Find(kind.Name)
+		if !ok || found.Name != kind.Name || kind.Doc == "" {
+			t.Errorf("%s: %+v", kind.Name, found)
+		}
+		schema := kind.Schema
+		if schema == nil {
+			schema = everything
+		}
+		newDecoder, err := kind.New(schema, Options{})
+		if err != nil || newDecoder() == nil || newDecoder() == newDecoder() {
+			t.Errorf("%s: %v", kind.Name, err)
+		}
+		if _, err := kind.New(engine.NewSchema(engine.Field{Name: "value"}), Options{}); err == nil {
+			t.Errorf("%s takes a column without a type", kind.Name)
+		}
+	}
+	if _, ok := Find("xml"); ok {
+		t.Error("xml is found")
+	}
+}
+
+// What bad says stops the decoder: a policy may be to fail.
+func TestDecodeStops(t *testing.T) {
+	for _, kind := range Kinds {
+		schema := kind.Schema
+		if schema == nil {
+			schema = everything
+		}
+		newDecoder, err := kind.New(schema, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := 0
+		stop := fmt.Errorf("stop")
+		b := &engine.Batch{Src: &engine.Rows{Values: [][]byte{nil, nil}}}
+		err = newDecoder().Decode(b, func(row int32, err error) error {
+			calls++
+			if row != 0 || err != engine.ErrNullValue {
+				t.Errorf("%s: row %d: %v", kind.Name, row, err)
+			}
+			return stop
+		})
+		if err != stop || calls != 1 {
+			t.Errorf("%s: %v after %d calls", kind.Name, err, calls)
+		}
+	}
+}
