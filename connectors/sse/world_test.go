@@ -10,7 +10,9 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +27,7 @@ type memory struct {
 	mu    sync.Mutex
 	id    string
 	parts [][]memoryRecord
+	next  []int64
 	more  chan struct{} // closed and replaced at each append
 	fail  chan struct{} // closed and replaced to break Tail
 	fetch int           // records per fetch and partition; 0: all there are
@@ -37,17 +40,15 @@ type memoryRecord struct {
 }
 
 func newMemory(parts int) *memory {
-	return &memory{id: "topic1", parts: make([][]memoryRecord, parts), more: make(chan struct{}), fail: make(chan struct{})}
+	return &memory{id: "topic1", parts: make([][]memoryRecord, parts), next: make([]int64, parts), more: make(chan struct{}), fail: make(chan struct{})}
 }
 
 // put appends a record; value "" is a tombstone. It gives the offset.
 func (m *memory) put(part int, key, value string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	off := int64(0)
-	if n := len(m.parts[part]); n > 0 {
-		off = m.parts[part][n-1].off + 1
-	}
+	off := m.next[part]
+	m.next[part]++
 	r := memoryRecord{off: off, key: []byte(key), at: time.Now().UnixMilli()}
 	if value != "" {
 		r.value = []byte(value)
@@ -82,7 +83,7 @@ func (m *memory) recreate() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.id += "'"
-	m.parts = make([][]memoryRecord, len(m.parts))
+	m.parts, m.next = make([][]memoryRecord, len(m.parts)), make([]int64, len(m.parts))
 	close(m.fail)
 	m.fail = make(chan struct{})
 }
@@ -107,6 +108,9 @@ func (m *memory) Tail(ctx context.Context, _ engine.Topic, from map[engine.Parti
 			if r.Len() > 0 {
 				from[r.Partition] = engine.Offset(r.Offsets[r.Len()-1] + 1)
 				rows = append(rows, r)
+			} else if m.next[p] > int64(from[r.Partition]) {
+				from[r.Partition] = engine.Offset(m.next[p]) // a hole at the end
+				rows = append(rows, r)
 			}
 		}
 		m.mu.Unlock()
@@ -130,11 +134,8 @@ func (m *memory) EndOffsets(context.Context, engine.Topic) (map[engine.Partition
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	ends := map[engine.Partition]engine.Offset{}
-	for p, recs := range m.parts {
-		ends[engine.Partition(p)] = 0
-		if n := len(recs); n > 0 {
-			ends[engine.Partition(p)] = engine.Offset(recs[n-1].off + 1)
-		}
+	for p, n := range m.next {
+		ends[engine.Partition(p)] = engine.Offset(n)
 	}
 	return ends, nil
 }
@@ -213,7 +214,9 @@ func newWorld(t *testing.T, topic *memory, o Options, specs ...engine.ViewSpec) 
 	}
 	// A server-wide write timeout is the classic way to cut streams; ours must
 	// outlive it.
-	server := &http.Server{Handler: handler, WriteTimeout: 3 * time.Second, ReadHeaderTimeout: time.Second}
+	server := &http.Server{Handler: handler, WriteTimeout: 3 * time.Second, ReadHeaderTimeout: time.Second, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	wg.Go(func() { _ = server.Serve(&pipes{w.dial, make(chan struct{})}) })
 	w.stop = func() {
 		_ = server.Close()
@@ -250,7 +253,6 @@ type client struct {
 	conn   net.Conn
 	mu     sync.Mutex
 	status string
-	header http.Header
 	events []event
 	raw    strings.Builder
 	rows   map[string]string
@@ -289,18 +291,24 @@ func (w *world) stalled(path, cursor string) *client {
 }
 
 func (c *client) read() {
-	defer close(c.done)
 	res, err := http.ReadResponse(bufio.NewReader(c.conn), nil)
 	if err != nil {
 		c.mu.Lock()
 		c.closed = true
 		c.mu.Unlock()
+		close(c.done)
 		return
 	}
 	c.mu.Lock()
-	c.status, c.header = res.Status, res.Header
+	c.status = res.Status
 	c.mu.Unlock()
-	in := bufio.NewReader(res.Body)
+	c.readBody(res.Body)
+	_ = c.conn.Close()
+}
+
+func (c *client) readBody(body io.Reader) {
+	defer close(c.done)
+	in := bufio.NewReader(body)
 	var e event
 	var data []string
 	for {
@@ -309,7 +317,6 @@ func (c *client) read() {
 		if err != nil {
 			c.closed = true
 			c.mu.Unlock()
-			_ = c.conn.Close()
 			return
 		}
 		c.raw.WriteString(line)
@@ -450,4 +457,47 @@ func (c *client) close() (cursor string, rows map[string]string) {
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+// recorder is a ResponseWriter that keeps the answer.
+type recorder struct {
+	header http.Header
+	status int
+	body   strings.Builder
+}
+
+func (r *recorder) Header() http.Header { return r.header }
+func (r *recorder) WriteHeader(s int)   { r.status = s }
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = 200
+	}
+	return r.body.Write(b)
+}
+
+// snapshotOf is a view's table as a client should show it.
+func (v *view) snapshotOf() map[string]string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	rows := map[string]string{}
+	for _, r := range v.table.all() {
+		var m map[string]any
+		_ = json.Unmarshal(r.value, &m)
+		b, _ := json.Marshal(m)
+		rows[keyText(r.key)] = string(b)
+	}
+	return rows
+}
+
+// replaySeed is the seed in SEED, or 0.
+func replaySeed(t *testing.T) uint64 {
+	s := os.Getenv("SEED")
+	if s == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
