@@ -1,7 +1,9 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/leatstream/leat/engine"
@@ -75,4 +77,124 @@ func BenchmarkMap(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/row")
+}
+
+// Null flags exist only while some row is null: nodes behind skip the look.
+func TestNullFlagsGoAway(t *testing.T) {
+	b, s := batchOf(10)
+	p, err := Compile(`n * 2`, Env{Schema: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := p.New()
+	b.Cols[2].SetNull(3, b.N)
+	if c, _, err := e.Column(b, b.Cols, b.Sel, noErrors); err != nil || !c.Null(3) {
+		t.Fatalf("row 3 is not null: %v", err)
+	}
+	b.Cols[2].Nulls = nil
+	if c, _, err := e.Column(b, b.Cols, b.Sel, noErrors); err != nil || c.Nulls != nil {
+		t.Fatalf("nulls %v, err %v", c.Nulls, err)
+	}
+}
+
+// The old rows of a change are read with b.Old; a plain column is not copied.
+func TestColumnsOfTheOldRows(t *testing.T) {
+	b, s := batchOf(4)
+	b.Old = make([]engine.Column, 3)
+	b.Old[2] = engine.Column{Type: engine.Int, Ints: []int64{10, 20, 30, 40}}
+	for text, want := range map[string]int64{"n": 30, "n + 1": 31} {
+		p, err := Compile(text, Env{Schema: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, sel, err := p.New().Column(b, b.Old, []int32{2}, noErrors)
+		if err != nil || len(sel) != 1 || c.Ints[2] != want || (text == "n") != (c == &b.Old[2]) {
+			t.Errorf("%s: %v, %v, %v", text, c.Ints, sel, err)
+		}
+	}
+}
+
+// A failed row goes to bad, and an error of bad stops the evaluation.
+func TestBadStops(t *testing.T) {
+	b, s := batchOf(20)
+	p, err := Compile(`100 % n == 0`, Env{Schema: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("stop")
+	calls := 0
+	bad := func(int32, error) error { calls++; return stop }
+	if _, _, err := p.New().Column(b, b.Cols, b.Sel, bad); err != stop || calls != 1 {
+		t.Errorf("column: %v after %d calls", err, calls)
+	}
+	if _, err := p.New().Filter(b, b.Cols, b.Sel, nil, bad); err != stop || calls != 2 {
+		t.Errorf("filter: %v after %d calls", err, calls)
+	}
+}
+
+// What one row may cost is bounded.
+func TestLimits(t *testing.T) {
+	b, s := batchOf(1)
+	long := "[" + strings.Repeat("1, ", 1100) + "1]"
+	for text, want := range map[string]error{
+		`len(repeat("x", 2000000))`:                                                  errTooLong,
+		`len(repeat("x", 1000000) + repeat("y", 1000000))`:                           errTooLong,
+		"count(" + long + ", any(" + long + ", # == 2))":                             errTooManySteps,
+		`len(join(map(split(repeat("a,", 1000), ","), repeat("x", 2000)), ""))`:      errTooLong,
+		`len(regex_replace(repeat("a", 100000), "a", "aaaaaaaaaaaaaaaaaaaaaaaaa"))`:  errTooLong,
+		`len(split(repeat("a,", 500000) + repeat(",", 10000) + string(n), ",")) > 0`: nil,
+	} {
+		p, err := Compile(text, Env{Schema: s})
+		if err != nil {
+			t.Errorf("%.60s: %v", text, err)
+			continue
+		}
+		var got error
+		if _, _, err := p.New().Column(b, b.Cols, b.Sel, func(_ int32, err error) error { got = err; return nil }); err != nil || got != want {
+			t.Errorf("%.60s: %v, want %v", text, got, want)
+		}
+	}
+	for _, text := range []string{strings.Repeat("(", 10000) + "1", strings.Repeat("n+", 8000) + "n", strings.Repeat("-", 16000) + "1", strings.Repeat("x", maxTextBytes+1), "\xff", " "} {
+		if _, err := Compile(text, Env{Schema: s}); err == nil {
+			t.Errorf("%.20s… compiles", text)
+		}
+	}
+}
+
+// Whatever the text is, Compile and Call answer, and errors lie within it.
+func FuzzCompile(f *testing.F) {
+	b, s := batchOf(3)
+	for _, text := range []string{
+		`status == "ok" && temp > 20.0`, `let x = n; x ?? 2`, `any(split(status, ","), # in ["a"])`, `status[1:-1] | upper()`,
+		`{a: [n, nil]}.a[0]`, `n not in 1..3 ? round(temp, 1) : -n ** 2`, `json(status)?.a["b"][0]`, `if n > 1 {1} else {2}`,
+		`map(["é"], #index + len(#))`, "`raw` + 'x' /* c */ // d", `$env["n"]`, `parse_time(status, "%Y")`, `filter([[1]], {let y = #; true})`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, _, _, err := Call(text); err != nil {
+			inside(t, text, err)
+		}
+		p, err := Compile(text, Env{Schema: s})
+		if err != nil {
+			inside(t, text, err)
+			return
+		}
+		e := p.New()
+		if _, _, err := e.Column(b, b.Cols, b.Sel, func(int32, error) error { return nil }); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if p.Type() == engine.Bool {
+			if _, err := e.Filter(b, b.Cols, b.Sel, nil, func(int32, error) error { return nil }); err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	})
+}
+
+func inside(t *testing.T, text string, err error) {
+	e, ok := err.(*Error)
+	if !ok || e.Offset < 0 || e.Len < 0 || e.Offset+e.Len > len(text) || e.Msg == "" || strings.Contains(e.Msg, "cannot parse the expression: ") {
+		t.Errorf("%q: %#v", text, err)
+	}
 }

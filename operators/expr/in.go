@@ -2,6 +2,7 @@ package expr
 
 import (
 	"math"
+	"slices"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -59,6 +60,16 @@ func inConst(x *node, items []Value) *node {
 		if set, ok := setOf(items, x.t.k, func(v Value) int64 { return v.num }); ok {
 			return inSet(x, ints, set)
 		}
+	}
+	if x.t == tDouble || x.t == tBool { // and ints among doubles
+		return safe(rowwise(tBool, []*node{x}, func(_ *frame, i int32, in []*engine.Column, out *engine.Column) error {
+			v := valueAt(in[0], i, x.t)
+			out.Bools[i] = slices.ContainsFunc(items, func(it Value) bool {
+				c, ok := compareValues(it, v)
+				return ok && c == 0
+			})
+			return nil
+		}), x)
 	}
 	return nil
 }
