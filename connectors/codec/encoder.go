@@ -1,7 +1,9 @@
 package codec
 
 import (
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -32,7 +34,7 @@ type encoderField struct {
 	col    int
 	number bool // a column of Ints: the last one is remembered, for a window's bounds repeat over many rows
 	last   int64
-	text   []byte // last as JSON; empty at first
+	text   []byte // before and last; empty at first
 }
 
 // NewEncoder makes an encoder for rows of schema.
@@ -99,22 +101,22 @@ func (w encoderPlan) taken(key string, cols []int, skip int) bool {
 func (e *Encoder) AppendRow(dst []byte, cols []engine.Column, row int32) []byte {
 	for k := range e.fields {
 		f := &e.fields[k]
-		dst = append(dst, f.before...)
 		c := &cols[f.col]
+		null := c.Null(row)
+		if f.number && !null && c.Ints[row] == f.last && len(f.text) > 0 {
+			dst = append(dst, f.text...)
+			continue
+		}
+		start := len(dst)
+		dst = append(dst, f.before...)
 		switch {
-		case c.Null(row):
+		case null:
 			dst = append(dst, "null"...)
 		case f.number:
-			v := c.Ints[row]
-			if v == f.last && len(f.text) > 0 {
-				dst = append(dst, f.text...)
-				continue
-			}
-			start := len(dst)
 			dst = engine.AppendJSON(dst, c, row, e.style)
-			f.last, f.text = v, append(f.text[:0], dst[start:]...)
+			f.last, f.text = c.Ints[row], append(f.text[:0], dst[start:]...)
 		case c.Type == engine.Double:
-			dst = engine.AppendDouble(dst, c.Doubles[row])
+			dst = appendDouble(dst, c.Doubles[row])
 		case c.Type == engine.String:
 			dst = appendString(dst, c.Strs[row])
 		default:
@@ -122,6 +124,39 @@ func (e *Encoder) AppendRow(dst []byte, cols []engine.Column, row int32) []byte 
 		}
 	}
 	return append(dst, e.end...)
+}
+
+// appendDouble is engine.AppendDouble, fast for what is measured or is money:
+// up to four decimals. Digits that are at most 15 and read back as v are its
+// shortest form.
+func appendDouble(dst []byte, v float64) []byte {
+	scaled := v * 10000
+	n := int64(scaled + math.Copysign(0.5, scaled))
+	if !(math.Abs(scaled) < 1e15) || n == 0 || float64(n)/10000 != v {
+		return engine.AppendDouble(dst, v)
+	}
+	if n < 0 {
+		dst = append(dst, '-')
+		n = -n
+	}
+	whole, ab, cd := uint64(n)/10000, uint64(n)/100%100, uint64(n)%100
+	if whole < 10 {
+		dst = append(dst, '0'+byte(whole))
+	} else {
+		dst = strconv.AppendUint(dst, whole, 10)
+	}
+	a, b, c, d := '0'+byte(ab/10), '0'+byte(ab%10), '0'+byte(cd/10), '0'+byte(cd%10)
+	switch {
+	case d != '0':
+		return append(dst, '.', a, b, c, d)
+	case c != '0':
+		return append(dst, '.', a, b, c)
+	case b != '0':
+		return append(dst, '.', a, b)
+	case a != '0':
+		return append(dst, '.', a)
+	}
+	return dst
 }
 
 // appendString is engine.AppendString, fast for text that needs no escapes.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/leatstream/leat/engine"
@@ -57,6 +58,28 @@ func TestEncoderEqualsAppendJSON(t *testing.T) {
 			if !json.Valid(want) {
 				t.Fatalf("not JSON: %s", want)
 			}
+		}
+	}
+}
+
+func TestAppendDouble(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	g := rand.New(rand.NewPCG(seed, 2))
+	for range 200_000 {
+		v := math.Round(g.NormFloat64()*math.Pow(10, float64(g.IntN(14)))) / math.Pow(10, float64(g.IntN(7)))
+		switch g.IntN(8) {
+		case 0:
+			v = math.Float64frombits(g.Uint64())
+		case 1:
+			v = math.Nextafter(v, math.Inf(g.IntN(2)*2-1))
+		}
+		got, want := string(appendDouble(nil, v)), string(engine.AppendDouble(nil, v))
+		if got != want {
+			t.Fatalf("%v: got %s, want %s", v, got, want)
+		}
+		if back, err := strconv.ParseFloat(got, 64); got != "null" && (err != nil || back != v) {
+			t.Fatalf("%v: %s reads back as %v", v, got, back)
 		}
 	}
 }

@@ -28,9 +28,15 @@ func loadEnd(buf []byte, p int) uint64 {
 	if n := len(buf); n >= 8 && p < n {
 		return binary.LittleEndian.Uint64(buf[n-8:]) >> (8 * (p + 8 - n))
 	}
+	if p >= len(buf) {
+		return 0
+	}
+	if buf = buf[p:]; len(buf) >= 4 { // two halves that overlap
+		return uint64(binary.LittleEndian.Uint32(buf)) | uint64(binary.LittleEndian.Uint32(buf[len(buf)-4:]))<<(8*(len(buf)-4))
+	}
 	var x uint64
-	for k := 0; p+k < len(buf); k++ {
-		x |= uint64(buf[p+k]) << (8 * k)
+	for k, c := range buf {
+		x |= uint64(c) << (8 * k)
 	}
 	return x
 }
