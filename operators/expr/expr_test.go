@@ -198,3 +198,38 @@ func inside(t *testing.T, text string, err error) {
 		t.Errorf("%q: %#v", text, err)
 	}
 }
+
+// What a program says of itself: its type, the columns it reads, its value
+// where it reads none.
+func TestProgram(t *testing.T) {
+	_, s := batchOf(1)
+	s = engine.NewSchema(append(s.Fields, engine.Field{Name: "tags", Type: engine.Any})...)
+	env := Env{Schema: s, Lists: map[string]engine.Type{"tags": engine.String}, Vars: map[string]Value{"q": DoubleValue(0.5), "l": ListValue(IntValue(1), DoubleValue(2))}}
+	for text, want := range map[string]string{
+		`temp > n`:                  "bool [1 2]",
+		`lower(tags[0])`:            "string [3]",
+		`map(tags, # + status)`:     "any of string [0 3]",
+		`vars.q * 2`:                "double [] = 1",
+		`vars.l[1] + 1`:             "double [] = 3",
+		`nil`:                       "invalid [] = null",
+		`["a", "b"]`:                `any of string [] = ["a","b"]`,
+		`n > 0 ? status : "x" + ""`: "string [0 2]",
+	} {
+		p, err := Compile(text, env)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := p.Type().String()
+		if p.Elem() != engine.Invalid {
+			got += " of " + p.Elem().String()
+		}
+		got += fmt.Sprint(" ", p.Columns())
+		if v, ok := p.Const(); ok {
+			got += " = " + v.String()
+		}
+		if got != want || p.String() != text {
+			t.Errorf("%s: %s, want %s", p, got, want)
+		}
+	}
+}
