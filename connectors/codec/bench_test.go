@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -24,6 +25,22 @@ var readingSchema = engine.NewSchema(
 	engine.Field{Name: "temp", Type: engine.Double},
 	engine.Field{Name: "status", Type: engine.String},
 )
+
+// BenchmarkEncodingJSON is the scale: machines differ, the ratio less.
+func BenchmarkEncodingJSON(b *testing.B) {
+	values := readings(1000)
+	var r struct {
+		SensorID string  `json:"sensor_id"`
+		TS       int64   `json:"ts"`
+		Temp     float64 `json:"temp"`
+		Status   string  `json:"status"`
+	}
+	for n := range b.N {
+		if err := json.Unmarshal(values[n%1000], &r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
 
 func BenchmarkJSON(b *testing.B) {
 	for _, bench := range []struct {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"github.com/leatstream/leat/engine"
 )
@@ -161,7 +160,7 @@ func appendDouble(dst []byte, v float64) []byte {
 
 // appendString is engine.AppendString, fast for text that needs no escapes.
 func appendString(dst []byte, s string) []byte {
-	if end, wide := plain(unsafe.Slice(unsafe.StringData(s), len(s)), 0); end < len(s) || wide {
+	if end, wide := plain(bytesOf(s), 0); end < len(s) || wide {
 		return engine.AppendString(dst, s)
 	}
 	dst = append(dst, '"')

@@ -218,6 +218,24 @@ func (d *jsonDecoder) takeShort(s *state, buf []byte, p, i int) int {
 				return p + n + 2
 			}
 		}
+	case leafDouble:
+		x := load(buf, p)
+		if n, whole := shortNumber(x); n > 0 {
+			d.mark(s.col, i)
+			d.columns[s.col].Doubles[i] = shortDouble(x, n, whole)
+			return p + n
+		}
+	case leafTime:
+		if s.unit != engine.Millis {
+			break
+		}
+		fallthrough
+	case leafInt:
+		if v, n := shortInt(buf, p); n > 0 {
+			d.mark(s.col, i)
+			d.columns[s.col].Ints[i] = v
+			return p + n
+		}
 	}
 	return d.take(s, buf, p, i)
 }
@@ -286,7 +304,7 @@ func (d *jsonDecoder) take(s *state, buf []byte, p, i int) int {
 		if end < 0 {
 			return -1
 		}
-		raw, err := base64.StdEncoding.AppendDecode(d.arena.room(len(text)), []byte(text))
+		raw, err := base64.StdEncoding.AppendDecode(d.arena.room(len(text)), bytesOf(text))
 		if err != nil {
 			return d.stop(p, whyValue)
 		}
@@ -363,7 +381,7 @@ func (d *jsonDecoder) timestamp(buf []byte, p int, unit engine.TimeUnit) (int64,
 			return 0, -1
 		}
 		var t time.Time
-		if err := t.UnmarshalText([]byte(text)); err != nil {
+		if err := t.UnmarshalText(bytesOf(text)); err != nil {
 			return 0, d.stop(p, whyValue)
 		}
 		return t.UnixMilli(), end

@@ -16,13 +16,6 @@ var pow10 = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
 // decimals are at most 22 are one division of two exact doubles, which rounds
 // correctly. All others are strconv's.
 func (s *scanner) double(buf []byte, p int) (float64, int) {
-	x := load(buf, p)
-	if n, whole := shortNumber(x); n > whole {
-		before := uint64(1)<<(8*whole) - 1 // the point is taken out
-		return float64(few(x&before|x>>8&^before, n-1)) / pow10[n-1-whole], p + n
-	} else if n > 0 {
-		return float64(few(x, n)), p + n
-	}
 	start := p
 	neg := false
 	if p < len(buf) && buf[p] == '-' {
@@ -76,9 +69,6 @@ func (s *scanner) double(buf []byte, p int) (float64, int) {
 // integer reads a number as an int; -1 where there is none, or one that is not
 // an int: with decimals that are not zero, or out of an int64's range.
 func (s *scanner) integer(buf []byte, p int) (int64, int) {
-	if v, n := shortInt(buf, p); n > 0 {
-		return v, p + n
-	}
 	start := p
 	neg := false
 	if p < len(buf) && buf[p] == '-' {

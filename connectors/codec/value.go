@@ -70,6 +70,9 @@ func prepare(b *engine.Batch, schema *engine.Schema) {
 // view is b as a string without a copy: it lives and stays unchanged as b does.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
+// bytesOf is s as bytes without a copy; they are only read.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
 // arena keeps the few texts that are not sub-slices of a value. Chunks are
 // never used twice; the garbage collector takes them when no text is left.
 type arena struct{ free []byte }

@@ -92,6 +92,15 @@ func few(x uint64, n int) uint64 {
 	return eight((x ^ ones*'0') << (64 - 8*n))
 }
 
+// shortDouble is the value of the n bytes of a shortNumber.
+func shortDouble(x uint64, n, whole int) float64 {
+	if n == whole {
+		return float64(few(x, n))
+	}
+	before := uint64(1)<<(8*whole) - 1 // the point is taken out
+	return float64(few(x&before|x>>8&^before, n-1)) / pow10[n-1-whole]
+}
+
 // shortInt reads an int of up to 15 digits without sign; n is its length, 0 if it is another, or none.
 func shortInt(buf []byte, p int) (v int64, n int) {
 	x := load(buf, p)

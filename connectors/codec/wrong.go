@@ -16,7 +16,7 @@ func (d *jsonDecoder) syntax(buf []byte) error {
 	switch {
 	case len(buf) == 0:
 		return fmt.Errorf("empty value, want a JSON object")
-	case d.at == 0 || d.why == whyValue && len(strings.TrimLeft(string(buf[:d.at]), " \t\r\n")) == 0:
+	case d.why == whyValue && space(buf, 0) == d.at:
 		return fmt.Errorf("want a JSON object, got %s", got(buf[d.at:]))
 	case d.at >= len(buf):
 		return fmt.Errorf("the record is cut off at byte %d: %s", len(buf), d.why)
