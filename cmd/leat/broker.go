@@ -33,7 +33,7 @@ func brokerCommand() *cobra.Command {
 				return coded{exitEnvironment, err}
 			}
 			defer b.Close()
-			fmt.Fprintf(cmd.ErrOrStderr(), "leat: embedded broker on %s, data in %s (development only: one process, no replication)\n", b.Addr(), dir)
+			fmt.Fprintf(cmd.ErrOrStderr(), "leat: embedded broker on %s, data in %s (development only: one process, no replication)\n", strings.Join(b.Addrs(), ","), dir)
 			<-cmd.Context().Done()
 			return nil
 		},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/pipelines"
 	"github.com/spf13/cobra"
 )
 
@@ -52,7 +53,7 @@ func pipe(files []string, f pipeFlags, stdin io.Reader, stdout, stderr io.Writer
 	if f.partitions < 1 {
 		return coded{exitUsage, errors.New("--partitions must be 1 or more")}
 	}
-	topo, err := p.Build()
+	topo, err := pipelines.Build(p, pipelines.Options{})
 	if err != nil {
 		return coded{exitInvalid, err}
 	}

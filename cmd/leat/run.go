@@ -170,7 +170,7 @@ func (p *process) setUp(ctx context.Context, beside any) error {
 	p.db, err = state.Open(dir, state.Options{Identity: identity})
 	if errors.Is(err, state.ErrDamaged) {
 		p.log.Error("the state folder is damaged: set aside, rebuilding from changelogs", "err", err)
-		if _, err := state.SetAside(dir); err != nil {
+		if err := state.SetAside(dir); err != nil {
 			return coded{exitState, err}
 		}
 		p.db, err = state.Open(dir, state.Options{Identity: identity})
@@ -187,7 +187,7 @@ func (p *process) setUp(ctx context.Context, beside any) error {
 
 // plan makes the checks of leat plan and creates what is missing.
 func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *engine.Metrics) error {
-	topo, err := pl.Build()
+	topo, err := pipelines.Build(pl, pipelines.Options{})
 	if err != nil {
 		return coded{exitInvalid, err}
 	}

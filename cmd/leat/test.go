@@ -26,8 +26,20 @@ func testCommand() *cobra.Command {
 			}
 			passed, failed := 0, 0
 			for _, p := range set.Pipelines {
-				ok, bad := pipelines.RunTests(p, cmd.OutOrStdout())
-				passed, failed = passed+ok, failed+bad
+				bad, err := pipelines.RunTests(p, pipelines.Options{}, pipelines.NewMemoryDriver, func(r pipelines.TestResult) {
+					word := "ok  "
+					if len(r.Failures) > 0 {
+						word = "FAIL"
+					} else {
+						passed++
+					}
+					fmt.Fprintf(cmd.OutOrStdout(), "%s  %s: %s\n", word, r.Pipeline, r.Name)
+					_ = r.Failures.Write(cmd.OutOrStdout(), colored(os.Stdout))
+				})
+				if err != nil {
+					return err
+				}
+				failed += bad
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d passed, %d failed\n", passed, failed)
 			if failed > 0 {
