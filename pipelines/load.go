@@ -175,7 +175,7 @@ func (l *loader) parse(name string, data []byte) []*node {
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	src := &textFile{name: name, lines: strings.Split(string(data), "\n")}
 	if !utf8.Valid(data) {
-		line, column := place(data, firstInvalid(data))
+		line, column := lineColumn(data, firstInvalid(data))
 		l.add(src, line, column, Diagnostic{Code: "syntax", Text: "not UTF-8 text"})
 		return nil
 	}

@@ -326,7 +326,7 @@ func (l *loader) expectedJSON(in *stream, n *node) []byte {
 	return append(out, '}')
 }
 
-// since formats epoch milliseconds for reports of tests.
+// clockTime formats epoch milliseconds for reports of tests.
 func clockTime(ms int64) string {
 	t := time.UnixMilli(ms).UTC()
 	if t.Truncate(24 * time.Hour).Equal(testDay) {

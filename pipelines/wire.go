@@ -1,8 +1,11 @@
 package pipelines
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
+	"github.com/leatstream/leat/connectors/codec"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/operators/expr"
 	"github.com/leatstream/leat/window/aggregate"
@@ -95,3 +98,22 @@ func (c *AggregateColumn) text() string {
 	}
 	return s
 }
+
+// sourceDecoder makes the decoder of a source for the columns that are read.
+func sourceDecoder(s *Source, schema *engine.Schema) (func() engine.Decoder, error) {
+	opts := codec.Options{}
+	if s.LastOnly {
+		opts.Validate = codec.Columns
+	}
+	kind, ok := codec.Find(s.Format.Text)
+	if !ok {
+		return nil, fmt.Errorf("unknown format %q", s.Format.Text)
+	}
+	return kind.New(schema, opts)
+}
+
+func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, every time.Duration) func(*engine.Context) (engine.Operator, error) {
+	return engine.Repartition(topic, schema, key, every)
+}
+
+func repartitionDecoder() func() engine.Decoder { return engine.RepartitionDecoder() }

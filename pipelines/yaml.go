@@ -344,13 +344,13 @@ func explainSyntax(data []byte, err error) (line, column int, text, hint string)
 	good := bisect(len(lines), func(n int) bool { return fits(strings.Join(lines[:n], "")) })
 	if good >= len(lines) { // only the end is missing
 		off, what := unclosed(string(data))
-		line, column = place(data, off)
+		line, column = lineColumn(data, off)
 		return line, column, "the " + what + " that opens here is never closed", ""
 	}
 	head := strings.Join(lines[:good], "")
 	if stack, _ := scanOpen(head); len(stack) > 0 && outdented(head, stack[len(stack)-1].off, lines[good]) {
 		off, what := unclosed(head)
-		line, column = place(data, off)
+		line, column = lineColumn(data, off)
 		return line, column, fmt.Sprintf("the %s that opens here is not closed before line %d", what, good+1), ""
 	}
 	bad := []rune(strings.TrimRight(lines[good], "\r\n"))
@@ -418,13 +418,13 @@ func explainAnchor(data []byte, name string) (line, column int, text, hint strin
 	if at := re.FindIndex(data); at != nil {
 		off = at[0]
 	}
-	line, column = place(data, off)
+	line, column = lineColumn(data, off)
 	return line, column, fmt.Sprintf("alias *%s has no anchor &%s before it", name, name),
 		"define the anchor first; if * belongs to an expression, quote the expression"
 }
 
-// place turns a byte offset into line and column.
-func place(data []byte, off int) (line, column int) {
+// lineColumn turns a byte offset into line and column.
+func lineColumn(data []byte, off int) (line, column int) {
 	off = min(off, len(data))
 	head := data[:off]
 	start := bytes.LastIndexByte(head, '\n') + 1

@@ -1,0 +1,288 @@
+package pipelines
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/leatstream/leat/connectors/file"
+	"github.com/leatstream/leat/connectors/kafka"
+	"github.com/leatstream/leat/connectors/sse"
+	"github.com/leatstream/leat/engine"
+)
+
+// sink adds the node of a sink.
+func (b *builder) sink(s *Sink, in *stream, at place) error {
+	n := &engine.NodeSpec{
+		Name: s.Name.Text, Kind: "sink:" + s.Kind, Inputs: []int{at.node}, Schema: at.schema, Table: in.table,
+		Errors: policyOf(s.Errors, b.p.Errors),
+	}
+	switch {
+	case s.Kafka != nil:
+		b.kafkaSink(n, s.Kafka, in, at.schema)
+	case s.SSE != nil:
+		b.sseSink(n, s, in, at.schema)
+	case s.Stdout != nil:
+		var key []int
+		for _, name := range in.identity() {
+			key = append(key, at.schema.Lookup(name))
+		}
+		n.New = file.Stdout(s.Name.Text, at.schema, key, s.Stdout.OnlyFinal.Given())
+		n.Outputs = []engine.TopicSpec{{Topic: engine.StdoutTopic(s.Name.Text)}}
+	default:
+		return fmt.Errorf("kind %q has no operator", s.Kind)
+	}
+	at.sub.Nodes = append(at.sub.Nodes, n)
+	return nil
+}
+
+// kafkaKey gives the columns of a sink's record key and those that choose its
+// partition; nil: the record's own key is kept.
+func kafkaKey(k *KafkaSink, in *stream) (key, group []string) {
+	if in.grouped {
+		group = slices.Clone(in.group)
+	}
+	if k.HasKey {
+		key = []string{}
+		for _, w := range k.Key {
+			key = append(key, w.Text)
+		}
+		// Rows of one group stay in one partition where the key begins with it.
+		if group == nil || !contains(key, group) {
+			group = key
+		}
+		return key, group
+	}
+	if group == nil {
+		return nil, nil
+	}
+	key = slices.Clone(group)
+	if in.update && in.windowed {
+		key = append(key, windowStart)
+	}
+	return key, group
+}
+
+func contains(all, some []string) bool {
+	for _, s := range some {
+		if !slices.Contains(all, s) {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *builder) kafkaSink(n *engine.NodeSpec, k *KafkaSink, in *stream, schema *engine.Schema) {
+	key, group := kafkaKey(k, in)
+	indexes := func(names []string) []int {
+		if names == nil {
+			return nil
+		}
+		out := []int{}
+		for _, name := range names {
+			out = append(out, schema.Lookup(name))
+		}
+		return out
+	}
+	var drop []int
+	for i, f := range schema.Fields {
+		if in.schema.Lookup(f.Name) >= 0 && slices.ContainsFunc(k.Drop, func(w Word) bool { return w.Text == f.Name }) {
+			drop = append(drop, i)
+		}
+	}
+	topic := engine.Topic(k.Topic.Text)
+	n.New = kafka.Sink(kafka.SinkSpec{
+		Topic: topic, Schema: schema, Key: indexes(key), GroupKey: indexes(group), Drop: drop,
+		OnlyFinal: k.OnlyFinal.Given(), Style: engine.ValueStyle{RFC3339: k.RFC3339}, TimestampNow: k.Now, Headers: k.Headers, Table: in.table,
+	})
+	n.Outputs = []engine.TopicSpec{{Topic: topic}}
+	if key != nil {
+		n.Notes = append(n.Notes, "record key: "+textList(key))
+	}
+}
+
+func textList(names []string) string {
+	if len(names) == 0 {
+		return "{}"
+	}
+	return fmt.Sprint(names)
+}
+
+// ViewTopic is the topic of an sse sink.
+func viewTopic(pipeline, sink string) engine.Topic {
+	return engine.Topic(pipeline + "." + sink + ".view")
+}
+
+func (b *builder) sseSink(n *engine.NodeSpec, s *Sink, in *stream, schema *engine.Schema) {
+	v := engine.ViewSpec{
+		Name: b.p.Name.Text + "/" + s.Name.Text, Pipeline: b.p.Name.Text, Sink: s.Name.Text, Topic: viewTopic(b.p.Name.Text, s.Name.Text),
+		KeyColumns: in.identity(), Windowed: in.windowed, History: s.SSE.History, MaxRows: s.SSE.MaxRows, MaxKeys: s.SSE.MaxKeys,
+		Refresh: s.SSE.Refresh, ResumeWindow: s.SSE.ResumeWindow, Generation: generation,
+	}
+	// A filter over a source has no group, and its rows no identity; so have the
+	// rows of a rekey, whose key is not theirs alone.
+	v.Stream = !b.keyed(in)
+	if v.Stream {
+		v.KeyColumns, v.Windowed = nil, false
+	} else if v.KeyColumns == nil {
+		v.KeyColumns = []string{}
+	}
+	for _, f := range schema.Fields {
+		v.Columns = append(v.Columns, engine.ViewColumn{Name: f.Name, Type: f.Type.String()})
+	}
+	n.New = sse.Sink(sse.SinkSpec{View: v})
+	n.Outputs = []engine.TopicSpec{{Topic: v.Topic, Configs: viewConfigs(v)}}
+	b.topo.Views = append(b.topo.Views, v)
+}
+
+// keyed tells whether a row replaces the one before it with the same identity:
+// the results of aggregates whose group columns are all still there.
+func (b *builder) keyed(s *stream) bool {
+	if s.identity() == nil {
+		return false
+	}
+	for ; s.step != nil; s = s.input {
+		if s.step.Aggregate != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Internal topics use the broker's append time: retention counts record
+// timestamps, and a backfill of old rows would delete itself.
+const appendTime = "LogAppendTime"
+
+func repartitionConfigs() map[string]string {
+	return map[string]string{
+		"cleanup.policy": "delete", "retention.ms": "-1", "segment.bytes": strconv.Itoa(64 << 20), "message.timestamp.type": appendTime,
+	}
+}
+
+// viewConfigs make a view's topic small enough to be read in seconds.
+func viewConfigs(v engine.ViewSpec) map[string]string {
+	c := map[string]string{
+		"cleanup.policy": "compact", "message.timestamp.type": appendTime,
+		"segment.bytes": strconv.Itoa(32 << 20), "segment.ms": strconv.FormatInt((10 * time.Minute).Milliseconds(), 10), "min.cleanable.dirty.ratio": "0.1",
+	}
+	if v.Windowed || v.Stream {
+		c["cleanup.policy"] = "compact,delete"
+		c["retention.ms"] = strconv.FormatInt((v.History + v.ResumeWindow + 24*time.Hour).Milliseconds(), 10)
+	}
+	return c
+}
+
+// dashboardSpec is the dashboard as the page gets it.
+type dashboardSpec struct {
+	Pipeline    string      `json:"pipeline"`
+	Title       string      `json:"title"`
+	Description string      `json:"description,omitempty"`
+	RefreshMs   int64       `json:"refresh_ms"`
+	Panels      []panelSpec `json:"panels"`
+}
+
+type panelSpec struct {
+	Type    string   `json:"type"`
+	Title   string   `json:"title"`
+	View    string   `json:"view"` // <pipeline>/<sink>
+	Value   string   `json:"value,omitempty"`
+	Series  string   `json:"series,omitempty"`
+	Unit    string   `json:"unit,omitempty"`
+	Columns []string `json:"columns,omitempty"`
+	Top     int      `json:"top,omitempty"`
+	K       int      `json:"k,omitempty"`
+	Fn      string   `json:"fn,omitempty"`
+	Scale   string   `json:"scale,omitempty"`
+}
+
+// dashboardJSON is the dashboard with all defaults filled in; nil: none.
+func dashboardJSON(p *Pipeline) []byte {
+	d := p.Dashboard
+	if d == nil {
+		return nil
+	}
+	out := dashboardSpec{Pipeline: p.Name.Text, Title: d.Title, Description: p.Description, RefreshMs: d.Refresh.Milliseconds(), Panels: []panelSpec{}}
+	if out.Title == "" {
+		out.Title = p.Name.Text
+	}
+	for _, panel := range d.Panels {
+		out.Panels = append(out.Panels, panelOf(p, panel))
+	}
+	if d.auto {
+		out.Panels = autoPanels(p)
+	}
+	data, err := json.Marshal(out)
+	if err != nil {
+		panic(err) // texts and numbers always marshal
+	}
+	return data
+}
+
+func panelOf(p *Pipeline, panel *Panel) panelSpec {
+	out := panelSpec{
+		Type: panel.Type, Title: panel.Title, View: p.Name.Text + "/" + panel.View.Text, Value: panel.Value.Text, Series: panel.Series.Text,
+		Unit: panel.Unit, Top: panel.Top, K: panel.K, Fn: panel.Fn, Scale: panel.Scale,
+	}
+	for _, w := range panel.Columns {
+		out.Columns = append(out.Columns, w.Text)
+	}
+	if out.Title == "" {
+		out.Title = panel.Value.Text
+		if out.Title == "" {
+			out.Title = panel.View.Text
+		}
+	}
+	switch {
+	case panel.Type == "timeseries" && out.Top == 0:
+		out.Top = 12
+	case panel.Type == "topk" && out.K == 0:
+		out.K = 10
+	case panel.Type == "stat" && out.Fn == "":
+		out.Fn = "sum"
+	}
+	return out
+}
+
+// autoPanels draws each aggregate of each view: over time where there are
+// windows, else as bars; and the rows as a table.
+func autoPanels(p *Pipeline) []panelSpec {
+	panels := []panelSpec{}
+	for _, s := range p.Sinks {
+		in := p.checked.sinks[s]
+		if s.SSE == nil || in == nil || in.broken {
+			continue
+		}
+		view := p.Name.Text + "/" + s.Name.Text
+		series := ""
+		if len(in.group) > 0 {
+			series = in.group[0]
+		}
+		for _, f := range in.schema.Fields {
+			if !numeric(f.Type) || slices.Contains(in.group, f.Name) {
+				continue
+			}
+			panel := panelSpec{Type: "stat", Title: f.Name, View: view, Value: f.Name, Fn: "sum", Unit: unitOf(f.Name)}
+			switch {
+			case in.windowed:
+				panel.Type, panel.Series, panel.Fn, panel.Top = "timeseries", series, "", 12
+			case series != "":
+				panel.Type, panel.Series, panel.Fn, panel.K = "topk", series, "", 10
+			}
+			panels = append(panels, panel)
+		}
+		panels = append(panels, panelSpec{Type: "table", Title: s.Name.Text, View: view})
+	}
+	return panels
+}
+
+// unitOf guesses a unit from a column's name.
+func unitOf(column string) string {
+	for _, u := range []struct{ suffix, unit string }{{"_ms", "ms"}, {"_bytes", "B"}, {"_s", "s"}, {"_seconds", "s"}, {"_percent", "%"}} {
+		if len(column) > len(u.suffix) && column[len(column)-len(u.suffix):] == u.suffix {
+			return u.unit
+		}
+	}
+	return ""
+}
