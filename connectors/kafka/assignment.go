@@ -32,8 +32,7 @@ type membership struct {
 
 // part is the lane's view of one partition it owns.
 type part struct {
-	next    engine.Offset // the lane's position: after the last row that Poll gave
-	head    engine.Offset // the same, with the markers behind it
+	at      engine.Offset // the lane's position: behind what Poll gave, markers and all
 	epochs  [2]epoch      // leader epochs of the last rows, newest first
 	set     bool          // the lane gave a position since the last change or abort
 	applied bool          // and the client has taken it over
@@ -144,9 +143,9 @@ func (s *Session) Assignment() (int64, []engine.TopicPartition) {
 		g.seen = g.gen
 		clear(s.parts)
 		for _, tp := range g.owned {
-			s.parts[tp] = &part{next: -1, head: -1}
+			s.parts[tp] = &part{at: -1}
 		}
-		s.lent, s.pending = s.lent[:0], nil
+		s.lent, s.passed, s.pending = s.lent[:0], nil, nil
 	}
 	return g.gen, g.owned
 }
@@ -170,7 +169,8 @@ func (s *Session) SetPositions(pos map[engine.TopicPartition]engine.Offset) {
 			continue
 		}
 		s.dropLent(tp)
-		*p = part{next: at, head: at, set: true, resumed: p.resumed, running: p.running}
+		delete(s.passed, tp)
+		*p = part{at: at, set: true, resumed: p.resumed, running: p.running}
 	}
 	s.pending = nil
 	s.settle()
@@ -200,7 +200,7 @@ func (s *Session) settle() bool {
 			continue
 		}
 		p.applied = true
-		set = addOffset(set, tp, p.next)
+		set = addOffset(set, tp, p.at)
 	}
 	s.cl.SetOffsets(set)
 	var run map[string][]int32
@@ -230,7 +230,7 @@ func (s *Session) unset() {
 	if hold != nil {
 		s.cl.PauseFetchPartitions(hold)
 	}
-	s.lent, s.pending = s.lent[:0], nil
+	s.lent, s.passed, s.pending = s.lent[:0], nil, nil
 }
 
 // Pause stops fetching; what was fetched and not polled is fetched again later.

@@ -313,7 +313,7 @@ func (s *Session) rewind() {
 	var set map[string]map[int32]kgo.EpochOffset
 	for tp, p := range s.parts {
 		if p.applied {
-			set = addOffset(set, tp, p.head)
+			set = addOffset(set, tp, p.at)
 		}
 	}
 	s.cl.SetOffsets(set)

@@ -26,8 +26,13 @@ type follower struct {
 	cfg    *Config
 	cl     *kgo.Client
 	topic  string
+	id     [16]byte        // of the topic, where the broker has one
 	pos    map[int32]int64 // what fn has been given
 	decomp kgo.Decompressor
+}
+
+func newFollower(cfg *Config, cl *kgo.Client, topic engine.Topic) *follower {
+	return &follower{cfg: cfg, cl: cl, topic: string(topic), pos: make(map[int32]int64), decomp: kgo.DefaultDecompressor()}
 }
 
 // chunk is what one fetch gave.
@@ -162,6 +167,7 @@ func (f *follower) leaders(ctx context.Context) (map[int32]map[int32]int64, erro
 		}
 		return nil, err
 	}
+	f.id = resp.Topics[0].TopicID
 	out := make(map[int32]map[int32]int64)
 	found := 0
 	for _, p := range resp.Topics[0].Partitions {
@@ -188,7 +194,7 @@ func (f *follower) leaders(ctx context.Context) (map[int32]map[int32]int64, erro
 // own copy; the caller of run goes by what it was given.
 func (f *follower) read(ctx context.Context, leader int32, pos map[int32]int64, to chan<- chunk) {
 	for {
-		ch := f.fetch(ctx, leader, pos)
+		ch := f.fetch(ctx, leader, pos, f.cfg.FetchMaxWait)
 		if ch.err == nil && len(ch.pos) == 0 {
 			continue // the broker waited FetchMaxWait for nothing
 		}
@@ -207,16 +213,16 @@ func (f *follower) read(ctx context.Context, leader int32, pos map[int32]int64, 
 }
 
 // fetch is one Fetch request, decoded.
-func (f *follower) fetch(ctx context.Context, leader int32, pos map[int32]int64) (ch chunk) {
+func (f *follower) fetch(ctx context.Context, leader int32, pos map[int32]int64, wait time.Duration) (ch chunk) {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID = -1
-	req.MaxWaitMillis = int32(f.cfg.FetchMaxWait.Milliseconds())
+	req.MaxWaitMillis = int32(wait.Milliseconds())
 	req.MinBytes = 1
 	req.MaxBytes = f.cfg.FetchMaxBytes
 	req.IsolationLevel = 1 // read committed
 	req.SessionEpoch = -1  // no fetch session
 	t := kmsg.NewFetchRequestTopic()
-	t.Topic = f.topic
+	t.Topic, t.TopicID = f.topic, f.id
 	for p, o := range pos {
 		rp := kmsg.NewFetchRequestTopicPartition()
 		rp.Partition, rp.FetchOffset = p, o
@@ -300,5 +306,6 @@ func (f *follower) decode(rp *kmsg.FetchResponseTopicPartition, at int64) (*engi
 			b.add(r)
 		}
 	}
+	b.Next = engine.Offset(next)
 	return &b.Rows, next, nil
 }

@@ -64,13 +64,14 @@ func (w *world) config() Config {
 // lane is a session with the bookkeeping that engine's lane does.
 type lane struct {
 	*Session
-	w      *world
-	name   string
-	gen    int64
-	owned  []engine.TopicPartition
-	pos    map[engine.TopicPartition]engine.Offset // the lane's positions
-	number int64                                   // of the next commit
-	rows   []string                                // topic/partition@offset=value of what was polled
+	w       *world
+	name    string
+	gen     int64
+	owned   []engine.TopicPartition
+	pos     map[engine.TopicPartition]engine.Offset // the lane's positions
+	number  int64                                   // of the next commit
+	rows    []string                                // topic/partition@offset=value of what was polled
+	counted int                                     // of them, by read
 }
 
 func (w *world) lane(name string, change ...func(*Config, *SessionConfig)) *lane {
@@ -136,7 +137,7 @@ func (l *lane) reconcile() {
 // poll is one Poll; what came is noted and the positions go on.
 func (l *lane) poll() int {
 	l.w.t.Helper()
-	got, err := l.Poll(context.Background(), 1000, 20*time.Millisecond)
+	got, err := l.Poll(context.Background(), 1000, 5*time.Millisecond)
 	if err != nil {
 		l.w.t.Fatal(err)
 	}
@@ -146,20 +147,16 @@ func (l *lane) poll() int {
 		for i := range r.Len() {
 			l.rows = append(l.rows, fmt.Sprintf("%s/%d@%d=%s", r.Topic, r.Partition, r.Offsets[i], r.Values[i]))
 		}
-		l.pos[engine.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = engine.Offset(r.Offsets[r.Len()-1] + 1)
+		l.pos[engine.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = r.Next
 	}
 	return n
 }
 
-// read polls, turn by turn and without a commit, until n rows came.
+// read runs turns without a commit until n more rows came than it has counted.
 func (l *lane) read(n int) {
 	l.w.t.Helper()
-	for got := 0; got < n; {
-		l.until(func() bool { l.reconcile(); return len(l.owned) > 0 })
-		if got += l.poll(); got < n {
-			l.idle()
-		}
-	}
+	l.until(func() bool { return len(l.rows)-l.counted >= n })
+	l.counted = len(l.rows)
 }
 
 // idle ends a turn in which nothing happened.
@@ -182,15 +179,16 @@ func (l *lane) until(cond func() bool) {
 		if time.Now().After(end) {
 			l.w.t.Fatalf("%s: waited in vain; owned %v, rows %v", l.name, l.owned, l.rows)
 		}
-		_, _ = l.Poll(context.Background(), 1, 5*time.Millisecond)
+		l.poll()
 		l.idle()
+		l.reconcile()
 	}
 }
 
 // own runs idle turns until the lane owns n partitions.
 func (l *lane) own(n int) {
 	l.w.t.Helper()
-	l.until(func() bool { l.reconcile(); return len(l.owned) == n })
+	l.until(func() bool { return len(l.owned) == n })
 }
 
 func (l *lane) begin() {
@@ -315,5 +313,5 @@ func (l *lane) wantRows(want ...string) {
 	if !slices.Equal(l.rows, want) {
 		l.w.t.Fatalf("%s polled %q, want %q", l.name, l.rows, want)
 	}
-	l.rows = nil
+	l.rows, l.counted = nil, 0
 }

@@ -38,6 +38,9 @@ func (s *Session) Poll(ctx context.Context, max int, wait time.Duration) ([]*eng
 		return nil, nil
 	}
 	defer s.wakeWith(func() {})
+	if len(s.passed) > 0 {
+		return s.overHoles(), nil
+	}
 	for {
 		var fetches kgo.Fetches
 		if s.settle() {
@@ -52,13 +55,15 @@ func (s *Session) Poll(ctx context.Context, max int, wait time.Duration) ([]*eng
 		}
 		rows, err := s.convert(fetches)
 		if len(rows) > 0 {
-			s.pending = err
+			s.pending, s.delivered = err, true
 			return rows, nil
 		}
 		if err != nil || ctx.Err() != nil {
 			return nil, err
 		}
-		s.cl.AllowRebalance() // nothing was delivered: nothing to protect
+		if !s.delivered {
+			s.cl.AllowRebalance() // the turn has nothing yet to protect
+		}
 	}
 }
 
@@ -98,32 +103,41 @@ func (s *Session) convert(fetches kgo.Fetches) ([]*engine.Rows, error) {
 	return s.rows, failed
 }
 
-// take appends the records of one partition to a buffer of rows: nil where all
-// are markers.
+// take puts the records of one partition into a buffer of rows; markers only
+// move its Next. nil where the lane has passed them all.
 func (s *Session) take(tp engine.TopicPartition, p *part, recs []*kgo.Record) *rowsBuf {
-	var b *rowsBuf
-	for _, r := range recs {
-		if at := engine.Offset(r.Offset); at < p.head {
-			continue
-		}
-		p.head = engine.Offset(r.Offset) + 1
-		if r.Attrs.IsControl() {
-			continue
-		}
-		if b == nil {
-			b = s.borrow()
-			b.start(tp.Topic, tp.Partition, len(recs))
-		}
-		b.add(r)
+	for len(recs) > 0 && engine.Offset(recs[0].Offset) < p.at {
+		recs = recs[1:]
 	}
-	if b == nil {
+	if len(recs) == 0 {
 		return nil
+	}
+	b := s.borrow()
+	b.start(tp.Topic, tp.Partition, len(recs))
+	for _, r := range recs {
+		if !r.Attrs.IsControl() {
+			b.add(r)
+		}
 	}
 	p.sawEpoch(recs[0])
 	p.sawEpoch(recs[len(recs)-1])
-	p.next = engine.Offset(b.Offsets[b.Len()-1]) + 1
+	p.at = engine.Offset(recs[len(recs)-1].Offset) + 1
+	b.Next = p.at
 	s.lent = append(s.lent, b)
 	return b
+}
+
+// overHoles tells the lane of positions that moved on without a record.
+func (s *Session) overHoles() []*engine.Rows {
+	s.rows = s.rows[:0]
+	for tp, at := range s.passed {
+		if p := s.parts[tp]; p != nil && p.applied && at > p.at {
+			p.at = at
+			s.rows = append(s.rows, &engine.Rows{Topic: tp.Topic, Partition: tp.Partition, Next: at})
+		}
+	}
+	clear(s.passed)
+	return s.rows
 }
 
 // sawEpoch remembers under which leader epochs the last rows were written.
@@ -172,7 +186,7 @@ func (s *Session) giveBack(offsets []engine.OffsetCommit) {
 func processed(b *rowsBuf, offsets []engine.OffsetCommit) bool {
 	for i := range offsets {
 		if o := &offsets[i]; o.Topic == b.Topic && o.Partition == b.Partition {
-			return b.Offsets[b.Len()-1] < int64(o.Offset)
+			return b.Next <= o.Offset
 		}
 	}
 	return false
@@ -216,7 +230,7 @@ func (s *Session) fetchError(tp engine.TopicPartition, err error) error {
 	}
 	at := engine.Offset(-1)
 	if p := s.parts[tp]; p != nil {
-		at = p.next
+		at = p.at
 	}
 	kind, why := s.cfg.classify(err)
 	return &engine.Error{Kind: kind, Op: "fetch", Topic: tp.Topic, Partition: tp.Partition, Offset: at, Err: why}

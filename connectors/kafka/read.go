@@ -8,7 +8,6 @@ import (
 
 	"github.com/leatstream/leat/engine"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // errDone ends a Read that has reached its end.
@@ -55,7 +54,8 @@ func (c *Cluster) Read(ctx context.Context, tp engine.TopicPartition, from engin
 	}
 
 	p := int32(tp.Partition)
-	f := follower{cfg: &c.cfg, cl: cl, topic: string(tp.Topic), pos: map[int32]int64{p: int64(from)}, decomp: kgo.DefaultDecompressor()}
+	f := newFollower(&c.cfg, cl, tp.Topic)
+	f.pos[p] = int64(from)
 	moved := time.Now()
 	patience := c.cfg.TransactionTimeout + stallGrace
 	stalled := func() error {
@@ -130,7 +130,7 @@ func (c *Cluster) Tail(ctx context.Context, topic engine.Topic, from map[engine.
 		return c.cfg.fail(op, err)
 	}
 	defer c.release(cl)
-	f := follower{cfg: &c.cfg, cl: cl, topic: string(topic), pos: make(map[int32]int64, len(starts)), decomp: kgo.DefaultDecompressor()}
+	f := newFollower(&c.cfg, cl, topic)
 	reached := make(map[engine.Partition]engine.Offset, len(starts))
 	for p, o := range starts {
 		if at, ok := from[p]; ok && at >= 0 {

@@ -56,19 +56,22 @@ type Session struct {
 	txn *kgo.GroupTransactSession // nil: at least once
 
 	// Only the lane's goroutine uses these.
-	parts   map[engine.TopicPartition]*part // of the assignment the lane has seen
-	open    bool                            // the client is in a transaction
-	out     *output                         // what was produced since Begin
-	outs    outputs
-	done    map[engine.TopicPartition]engine.Offset // Produced
-	pending error                                   // a fetch error that waits for the rows before it to be delivered
-	lent    []*rowsBuf                              // handed out, not known to be processed
-	free    []*rowsBuf
-	spare   []*rowsBuf // free from the next Poll on
-	rows    []*engine.Rows
-	dead    error // why this session must be replaced
+	parts     map[engine.TopicPartition]*part // of the assignment the lane has seen
+	open      bool                            // the client is in a transaction
+	out       *output                         // what was produced since Begin
+	outs      outputs
+	done      map[engine.TopicPartition]engine.Offset // Produced
+	pending   error                                   // a fetch error that waits for the rows before it to be delivered
+	passed    map[engine.TopicPartition]engine.Offset // positions behind holes, to be told by the next Poll
+	delivered bool                                    // rows were given in this turn
+	lent      []*rowsBuf                              // handed out, not known to be processed
+	free      []*rowsBuf
+	spare     []*rowsBuf // free from the next Poll on
+	rows      []*engine.Rows
+	dead      error // why this session must be replaced
 
 	ready chan struct{} // closed when the client is set: callbacks come earlier
+	stop  func()        // ends the client's context: nothing more is sent or waited for
 
 	mu    sync.Mutex
 	group membership
@@ -97,6 +100,9 @@ func NewSession(cfg Config, sc SessionConfig) (*Session, error) {
 	if err != nil {
 		return nil, engine.E(engine.Environment, op, err)
 	}
+	alive, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	opts = append(opts, kgo.WithContext(alive))
 	opts = append(opts, s.groupOptions()...)
 	if sc.Guarantee == engine.ExactlyOnce {
 		opts = append(opts, kgo.TransactionalID(sc.TransactionalID), kgo.TransactionTimeout(cfg.TransactionTimeout))
@@ -108,6 +114,7 @@ func NewSession(cfg Config, sc SessionConfig) (*Session, error) {
 		s.cl, err = kgo.NewClient(opts...)
 	}
 	if err != nil {
+		stop()
 		return nil, engine.E(engine.Environment, op, err)
 	}
 	s.adm = kadm.NewClient(s.cl)
@@ -116,7 +123,7 @@ func NewSession(cfg Config, sc SessionConfig) (*Session, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), sc.GiveUp)
 		defer cancel()
 		if _, _, err := s.cl.ProducerID(ctx); err != nil {
-			s.cl.CloseAllowingRebalance()
+			s.Close(true)
 			return nil, cfg.fail(fmt.Sprintf("claim transactional id %q", sc.TransactionalID), err)
 		}
 	}
@@ -211,22 +218,47 @@ func (s *Session) die(op string, err error) error {
 }
 
 // AllowRebalance lets a pending rebalance run; the end of every turn.
-func (s *Session) AllowRebalance() { s.cl.AllowRebalance() }
+func (s *Session) AllowRebalance() {
+	s.delivered = false
+	s.cl.AllowRebalance()
+}
 
-// HighWatermarks asks the leaders for the end of partitions. Where nothing but
-// transaction markers follows the last row that Poll gave, the end is the
-// offset after that row: a lane that has read everything is then at the end.
+// HighWatermarks asks the leaders for the end of partitions (read uncommitted).
+// Where compaction has left nothing between the lane's position and the end,
+// which the client would never tell, the next Poll moves the position on.
 func (s *Session) HighWatermarks(ctx context.Context, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Offset, error) {
 	ends, err := listOffsets(ctx, s.cl, tps, -1)
 	if err != nil {
 		return nil, s.cfg.fail("ask for high watermarks", err)
 	}
 	for tp, end := range ends {
-		if p := s.parts[tp]; p != nil && p.set && p.head >= end && p.next < end {
-			ends[tp] = p.next
+		if p := s.parts[tp]; p != nil && p.applied && p.running && p.at < end {
+			s.probe(ctx, tp, p.at)
 		}
 	}
 	return ends, nil
+}
+
+// probe looks whether there is a hole at a position: a fetch that moves on
+// without a record.
+func (s *Session) probe(ctx context.Context, tp engine.TopicPartition, at engine.Offset) {
+	cfg := s.cfg
+	cfg.FetchMaxPartitionBytes = 1 // one batch tells enough
+	f := newFollower(&cfg, s.cl, tp.Topic)
+	f.pos[int32(tp.Partition)] = int64(at)
+	byLeader, err := f.leaders(ctx)
+	if err != nil {
+		return // no news; asked again with the next high watermark
+	}
+	for leader, pos := range byLeader {
+		ch := f.fetch(ctx, leader, pos, 0)
+		if next, moved := ch.pos[int32(tp.Partition)]; ch.err == nil && moved && len(ch.rows) == 0 {
+			if s.passed == nil {
+				s.passed = make(map[engine.TopicPartition]engine.Offset)
+			}
+			s.passed[tp] = engine.Offset(next)
+		}
+	}
 }
 
 // Committed asks the group (stable) for committed offsets and metadata.
@@ -259,17 +291,16 @@ func (s *Session) Close(leave bool) {
 	if s.open && s.dead == nil {
 		_, _ = s.txn.End(ctx, kgo.TryAbort) // else the transaction times out
 	}
-	if s.sc.InstanceID != "" && leave {
-		_, _ = s.adm.LeaveGroup(ctx, kadm.LeaveGroup(s.sc.Group).InstanceIDs(s.sc.InstanceID))
+	s.cl.AllowRebalance()
+	if leave {
+		if s.sc.InstanceID != "" {
+			_, _ = s.adm.LeaveGroup(ctx, kadm.LeaveGroup(s.sc.Group).InstanceIDs(s.sc.InstanceID))
+		} else {
+			_ = s.cl.LeaveGroupContext(ctx) // else the group waits for SessionTimeout
+		}
 	}
-	if s.sc.InstanceID == "" && !leave {
-		// kgo always says goodbye for a dynamic member, unless its context has
-		// ended before it can.
-		s.cl.AllowRebalance()
-		gone, now := context.WithCancel(ctx)
-		now()
-		_ = s.cl.LeaveGroupContext(gone)
-	}
+	// kgo's own Close would wait for a join in progress, and leave in any case.
+	s.stop()
 	s.cl.CloseAllowingRebalance()
 }
 

@@ -1,0 +1,532 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/leatstream/leat/connectors/kafka/embedded"
+	"github.com/leatstream/leat/engine"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Each test here is a way in which a transactional consumer loses or repeats
+// records, or lets a zombie write. They were first shown with the client alone.
+
+// deaf is a lane that does not hear from the group during a test.
+func deaf(cfg *Config, _ *SessionConfig) {
+	cfg.SessionTimeout, cfg.HeartbeatInterval = 60*time.Second, 50*time.Second
+}
+
+// unfenced is a lane that leaves the transactions of the dead alone.
+func unfenced(_ *Config, sc *SessionConfig) {
+	sc.Fence = func(context.Context, []string) error { return nil }
+}
+
+// evict removes a lane's member from the group, as a session timeout would.
+func (w *world) evict(l *lane) {
+	w.t.Helper()
+	id, _ := l.cl.GroupMetadata()
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.MemberID = "g", id
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.MemberID = id
+	req.Members = append(req.Members, m)
+	resp, err := req.RequestWith(context.Background(), w.side)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// A lane that lost its partitions closes a window by the clock: it has read
+// nothing, and the client by itself would commit without any check.
+func TestZombieTimerIsFenced(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	w.putN("in", 0, 0, 3)
+	a := w.lane("a", deaf)
+	a.read(3)
+	a.begin()
+	a.produce("out", "first")
+	a.mustCommit()
+	a.poll() // holds rebalances back: the client cannot learn anything
+	w.evict(a)
+	b := w.lane("b", unfenced)
+	b.own(1)
+
+	a.begin()
+	a.produce("out", "window closed by a zombie")
+	outcome, err := a.commit()
+	if outcome != engine.LostLease || err != nil {
+		t.Fatalf("the zombie's commit: %s, %v", outcomeName(outcome), err)
+	}
+	if _, owned := a.Assignment(); len(owned) != 0 {
+		t.Fatalf("the zombie still claims %v", owned)
+	}
+	w.wantVisible("out", "first")
+	w.wantGroup(0, 3, "a#1")
+}
+
+// Records without an offset are refused: they would not be checked.
+func TestCommitNeedsAnOffset(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	a := w.lane("a")
+	a.own(1)
+	a.begin()
+	a.produce("out", "x")
+	if outcome, err := a.End(context.Background(), true, 1, nil); outcome != engine.Aborted || err == nil {
+		t.Fatalf("%s, %v", outcomeName(outcome), err)
+	}
+	w.wantVisible("out")
+}
+
+// An abort before a partition's first commit must not go back to offset 0.
+func TestAbortBeforeFirstCommit(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	w.putN("in", 0, 0, 100)
+	if err := w.cluster.DeleteRecords(context.Background(), map[engine.TopicPartition]engine.Offset{in(0): 100}); err != nil {
+		t.Fatal(err)
+	}
+	starts := 0
+	a := w.lane("a", func(_ *Config, sc *SessionConfig) {
+		sc.Start = func(engine.TopicPartition) (engine.Offset, error) { starts++; return 100, nil }
+	})
+	a.own(1)
+	a.pos[in(0)] = 100
+	a.SetPositions(a.pos)
+	w.putN("in", 0, 100, 5)
+	a.read(5)
+	a.wantRows(count(100, 105)...)
+	if starts != 1 {
+		t.Fatalf("asked %d times where to start", starts)
+	}
+	a.begin()
+	a.produce("out", "x")
+	if outcome, err := a.End(context.Background(), false, 1, a.offsets()); outcome != engine.Aborted || err != nil {
+		t.Fatalf("%s, %v", outcomeName(outcome), err)
+	}
+	a.AllowRebalance()
+	for range 5 {
+		if a.poll() > 0 {
+			t.Fatalf("rows without a position: %v", a.rows)
+		}
+		a.idle()
+	}
+	a.pos[in(0)] = 100
+	a.SetPositions(a.pos)
+	a.read(5)
+	a.wantRows(count(100, 105)...)
+}
+
+// What is committed is what End was given, not what was polled; and after an
+// abort reading goes on where the lane says.
+func TestLoweredOffsets(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	w.putN("in", 0, 0, 10)
+	a := w.lane("a")
+	a.read(10)
+	a.wantRows(count(0, 10)...)
+
+	a.begin()
+	a.produce("out", "x")
+	a.pos[in(0)] = 4 // rows 4 to 9 are buffered, not processed
+	a.mustCommit()
+	w.wantGroup(0, 4, "a#1")
+
+	w.putN("in", 0, 10, 2)
+	a.read(2)
+	a.wantRows(count(10, 12)...) // a commit does not read anything again
+
+	a.begin()
+	a.produce("out", "y")
+	if outcome, _ := a.End(context.Background(), false, 2, nil); outcome != engine.Aborted {
+		t.Fatal(outcomeName(outcome))
+	}
+	a.pos[in(0)] = 4
+	a.SetPositions(a.pos)
+	a.AllowRebalance()
+	a.read(8)
+	a.wantRows(count(4, 12)...)
+	w.wantVisible("out", "x")
+}
+
+// The answer to EndTxn is lost. The broker may have written the transaction or
+// not; only the group knows, and reading goes on exactly behind what it holds.
+func TestLostEndTxn(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		t.Run(fmt.Sprintf("applied=%v", applied), func(t *testing.T) {
+			w := newWorld(t, 1, embedded.Options{})
+			w.putN("in", 0, 0, 5)
+			a := w.lane("a", func(cfg *Config, _ *SessionConfig) { cfg.TransactionTimeout = time.Second })
+			a.read(5)
+			a.wantRows(count(0, 5)...)
+			a.pos[in(0)] = 3 // 3 and 4 are buffered
+
+			w.loseEndTxn(applied)
+			a.begin()
+			a.produce("out", "r1")
+			outcome, err := a.commit()
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.AllowRebalance()
+			if applied {
+				if outcome != engine.Done {
+					t.Fatalf("outcome %s of a written transaction", outcomeName(outcome))
+				}
+				if got := a.Produced()[engine.TopicPartition{Topic: "out"}]; got != 1 {
+					t.Fatalf("produced up to %d, want 1", got)
+				}
+				w.wantGroup(0, 3, "a#1")
+			} else {
+				if outcome != engine.Aborted {
+					t.Fatalf("outcome %s of an aborted transaction", outcomeName(outcome))
+				}
+				w.wantGroup(0, -1, "")
+				a.pos[in(0)] = 0
+				a.SetPositions(a.pos)
+				a.read(5)
+				a.wantRows(count(0, 5)...)
+			}
+			w.putN("in", 0, 5, 1)
+			a.read(1)
+			a.wantRows(count(5, 6)...)
+			a.begin()
+			a.produce("out", "r2")
+			a.mustCommit()
+			if applied {
+				w.wantVisible("out", "r1", "r2")
+			} else {
+				w.wantVisible("out", "r2")
+			}
+		})
+	}
+}
+
+// loseEndTxn drops the connection of every EndTxn until the client starts over
+// with InitProducerId; with applied the broker has done the first one.
+func (w *world) loseEndTxn(applied bool) {
+	var mu sync.Mutex
+	lost, healed := 0, false
+	w.b.Cluster.ControlKey(int16(kmsg.InitProducerID), func(kmsg.Request) (kmsg.Response, error, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		healed = true
+		return nil, nil, false
+	})
+	w.b.Cluster.ControlKey(int16(kmsg.EndTxn), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		w.b.Cluster.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		req := kreq.(*kmsg.EndTxnRequest)
+		if healed || !req.Commit || req.UnknownTags.Len() > 0 {
+			return nil, nil, false
+		}
+		lost++
+		if applied && lost == 1 {
+			// The same request from a stranger: the broker does it, and the lane
+			// never hears of it.
+			same := kmsg.NewPtrEndTxnRequest()
+			same.TransactionalID, same.ProducerID, same.ProducerEpoch = req.TransactionalID, req.ProducerID, req.ProducerEpoch
+			same.Commit = true
+			same.UnknownTags.Set(stranger, nil)
+			go func() { _, _ = same.RequestWith(context.Background(), w.side) }()
+		}
+		return nil, errors.New("connection lost"), true
+	})
+}
+
+// stranger is a tag that marks requests of the test.
+const stranger = 99
+
+// A dead lane's open transaction ends at once, not after its timeout.
+func TestFenceTheDead(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	w.putN("in", 0, 0, 3)
+	var mu sync.Mutex
+	var vanished []string
+	hear := func(_ *Config, sc *SessionConfig) {
+		sc.OnVanished = func(ids []string) { mu.Lock(); vanished = append(vanished, ids...); mu.Unlock() }
+	}
+	b := w.lane("b", hear)
+	b.own(1)
+	a := w.lane("a", func(cfg *Config, _ *SessionConfig) { cfg.TransactionTimeout = 10 * time.Minute })
+	turns(t, func() bool { return len(a.owned) == 1 }, a, b) // range sorts members by name
+	a.read(3)
+	a.begin()
+	a.produce("out", "of the dead")
+	if err := a.cl.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	w.evict(a) // and a never acts again
+	b.own(1)
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(vanished, []string{"a"}) {
+		t.Fatalf("vanished: %q", vanished)
+	}
+	b.read(3)
+	b.begin()
+	b.produce("out", "of the living")
+	b.mustCommit()
+	w.wantVisible("out", "of the living") // within patience: the timeout is ten minutes
+}
+
+// turns runs idle turns of lanes, one after the other, until cond holds.
+func turns(t *testing.T, cond func() bool, lanes ...*lane) {
+	t.Helper()
+	for end := time.Now().Add(patience); !cond(); {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain")
+		}
+		for _, l := range lanes {
+			l.reconcile()
+			l.poll()
+			l.idle()
+		}
+	}
+}
+
+func (w *world) members() int {
+	if g := w.b.Cluster.GroupInfo("g"); g != nil && g.State == "Stable" {
+		return len(g.Members)
+	}
+	return 0
+}
+
+// The writer that offset metadata names is fenced also by a leader that has
+// never seen it.
+func TestFenceTheLastWriter(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	w.putN("in", 0, 0, 3)
+	a := w.lane("a", func(cfg *Config, _ *SessionConfig) { cfg.TransactionTimeout = 10 * time.Minute })
+	a.read(2)
+	a.begin()
+	a.mustCommit()
+	a.poll()
+	a.begin()
+	a.produce("out", "of the dead")
+	if err := a.cl.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	w.evict(a)
+	var vanished []string
+	b := w.lane("b", func(_ *Config, sc *SessionConfig) { sc.OnVanished = func(ids []string) { vanished = ids } })
+	b.own(1)
+	if !slices.Equal(vanished, []string{"a"}) {
+		t.Fatalf("vanished: %q", vanished)
+	}
+	w.wantVisible("out")
+}
+
+// A session of the same transactional id ends its predecessor's transaction
+// before it returns, so that a restore after it sees the end.
+func TestSuccessorClaimsTheID(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	long := func(cfg *Config, _ *SessionConfig) { cfg.TransactionTimeout = 10 * time.Minute }
+	a := w.lane("a", long)
+	a.own(1)
+	a.poll()
+	a.begin()
+	a.produce("log", "unfinished")
+	if err := a.cl.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	successor := w.lane("a", long)
+	w.wantVisible("log")
+	a.produce("log", "too late")
+	outcome, err := a.commit()
+	if outcome == engine.Done || engine.KindOf(err) != engine.Fenced {
+		t.Fatalf("the predecessor's commit: %s, %v", outcomeName(outcome), err)
+	}
+	if err := a.Begin(); engine.KindOf(err) != engine.Fenced {
+		t.Fatalf("the predecessor goes on: %v", err)
+	}
+	a.Close(true)
+	successor.own(1)
+	w.wantVisible("log")
+}
+
+// The client's transactional session reports only the first revoke between two
+// Ends. Assignment must tell the truth all the same, whatever the lane does.
+func TestSwallowedRevoke(t *testing.T) {
+	w := newWorld(t, 4, embedded.Options{})
+	a := w.lane("a")
+	a.own(4)
+	owned := func() int { _, o := a.Assignment(); return len(o) }
+	waitFor := func(n int, others ...*lane) {
+		t.Helper()
+		for end := time.Now().Add(patience); owned() != n || w.members() != 1+len(others); {
+			if time.Now().After(end) {
+				t.Fatalf("a claims %d partitions, want %d", owned(), n)
+			}
+			_, _ = a.Poll(context.Background(), 1, 5*time.Millisecond)
+			a.AllowRebalance() // and no End
+			for _, b := range others {
+				_, _ = b.Poll(context.Background(), 1, 5*time.Millisecond)
+				b.idle()
+			}
+		}
+	}
+	last := int64(-1)
+	for range 3 {
+		b := w.lane("b")
+		waitFor(2, b)
+		b.Close(true)
+		waitFor(4)
+		if a.group.gen <= last {
+			t.Fatalf("the assignment's number did not change: %d", a.group.gen)
+		}
+		last = a.group.gen
+	}
+	// And the next transaction is not aborted for the revokes before it.
+	w.putN("in", 0, 0, 1)
+	a.gen = -1
+	a.read(1)
+	a.begin()
+	a.produce("out", "x")
+	a.mustCommit()
+}
+
+// A transaction of offsets alone is checked and written like any other.
+func TestOffsetsOnly(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	a := w.lane("a")
+	a.own(1)
+	a.poll()
+	a.begin()
+	a.pos[in(0)] = 0
+	a.mustCommit()
+	w.wantGroup(0, 0, "a#1")
+	a.poll()
+	w.evict(a)
+	a.begin()
+	if outcome, err := a.commit(); outcome != engine.LostLease || err != nil {
+		t.Fatalf("%s, %v", outcomeName(outcome), err)
+	}
+	w.wantGroup(0, 0, "a#1")
+}
+
+// An evicted lane stops claiming its partitions, joins again, and works on.
+func TestAssignmentAfterEviction(t *testing.T) {
+	w := newWorld(t, 2, embedded.Options{})
+	a := w.lane("a")
+	a.own(2)
+	before := a.gen
+	w.evict(a)
+	a.until(func() bool { g, _ := a.Assignment(); return g != before })
+	a.own(2)
+	w.putN("in", 0, 0, 2)
+	a.read(2)
+	a.begin()
+	a.produce("out", "x")
+	a.mustCommit()
+	w.wantVisible("out", "x")
+}
+
+// While a lane works, a rebalance waits: the commit goes through, and only then
+// the partitions.
+func TestRebalanceWaitsForTheTurn(t *testing.T) {
+	w := newWorld(t, 2, embedded.Options{})
+	w.putN("in", 0, 0, 1)
+	a := w.lane("a")
+	a.read(1)
+	a.poll()
+	b := w.lane("b")
+	if _, err := w.b.Cluster.WaitGroupInfo(timeout(t), "g", func(g *kfake.GroupInfo) bool { return g.State == "PreparingRebalance" }); err != nil {
+		t.Fatal(err)
+	}
+	a.begin()
+	a.produce("out", "x")
+	if outcome, err := a.commit(); outcome != engine.Done || err != nil {
+		t.Fatalf("%s, %v", outcomeName(outcome), err)
+	}
+	a.AllowRebalance()
+	turns(t, func() bool { return len(a.owned) == 1 && len(b.owned) == 1 }, a, b)
+	w.wantVisible("out", "x")
+}
+
+func timeout(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// A record that the broker refuses aborts its transaction and says so; the same
+// session goes on.
+func TestRefusedRecord(t *testing.T) {
+	for _, guarantee := range []engine.Guarantee{engine.ExactlyOnce, engine.AtLeastOnce} {
+		w := newWorld(t, 1, embedded.Options{})
+		w.putN("in", 0, 0, 2)
+		a := w.lane("a", func(_ *Config, sc *SessionConfig) { sc.Guarantee = guarantee })
+		a.read(2)
+		w.b.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.InvalidTimestamp})
+		a.begin()
+		a.produce("out", "poison")
+		a.produce("log", "state")
+		outcome, err := a.commit()
+		var where *engine.Error
+		if outcome != engine.Aborted || !errors.As(err, &where) || where.Kind != engine.BadRecord || where.Topic != "out" {
+			t.Fatalf("%s, %v", outcomeName(outcome), err)
+		}
+		a.AllowRebalance()
+		w.wantGroup(0, -1, "")
+		a.pos[in(0)] = 0
+		a.SetPositions(a.pos)
+		a.wantRows(count(0, 2)...)
+		a.read(2)
+		a.wantRows(count(0, 2)...)
+		a.begin()
+		a.produce("out", "well")
+		a.mustCommit()
+		w.wantVisible("out", "well")
+		if guarantee == engine.ExactlyOnce {
+			w.wantVisible("log")
+		}
+	}
+}
+
+// A record larger than a batch may be is refused before it travels.
+func TestTooLargeRecord(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	a := w.lane("a")
+	a.own(1)
+	a.begin()
+	a.produce("out", string(make([]byte, 2<<20)))
+	if outcome, err := a.commit(); outcome != engine.Aborted || engine.KindOf(err) != engine.BadRecord {
+		t.Fatalf("%s, %v", outcomeName(outcome), err)
+	}
+}
+
+// At least once: a lane that lost its place commits nothing.
+func TestPlainCommitIsChecked(t *testing.T) {
+	w := newWorld(t, 1, embedded.Options{})
+	w.putN("in", 0, 0, 3)
+	a := w.lane("a", deaf, atLeastOnce)
+	a.read(3)
+	a.poll()
+	w.evict(a)
+	b := w.lane("b", atLeastOnce)
+	b.own(1)
+	a.begin()
+	a.produce("out", "again")
+	if outcome, err := a.commit(); outcome != engine.LostLease || err != nil {
+		t.Fatalf("%s, %v", outcomeName(outcome), err)
+	}
+	w.wantGroup(0, -1, "")
+}
+
+// describeGroup is for people who debug a test here.
+func (w *world) describeGroup() string {
+	g, err := kadm.NewClient(w.side).DescribeGroups(context.Background(), "g")
+	return fmt.Sprint(g, err)
+}
