@@ -67,9 +67,11 @@ func (h *Hub) serveLive(w http.ResponseWriter, r *http.Request) {
 	if !c.write(fmt.Appendf(nil, "retry: %d\n\n", h.between(2*time.Second, 5*time.Second).Milliseconds())) {
 		return
 	}
+	// A browser that reconnects by itself repeats its first URL: the header is
+	// the newer of the two.
 	cursor := r.Header.Get("Last-Event-ID")
-	if q := r.URL.Query().Get("cursor"); q != "" {
-		cursor = q
+	if cursor == "" {
+		cursor = r.URL.Query().Get("cursor")
 	}
 	c.serve(f, cursor, draining)
 }

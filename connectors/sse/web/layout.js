@@ -1,0 +1,73 @@
+// Which panels a dashboard has, and how wide they are. Pure, tested in node.
+
+const numeric = new Set(['int', 'double']);
+const widths = { stat: 3, timeseries: 6, topk: 6, table: 12 };
+
+// panelsOf gives a dashboard's panels; where it has none, one for each number
+// that the views offer, and a table.
+export function panelsOf(dashboard, views) {
+  const panels = dashboard?.panels?.length ? dashboard.panels : views.flatMap(drawn);
+  return panels.map((p) => ({ ...p, view: viewOf(p, views) }));
+}
+
+function viewOf(panel, views) {
+  const named = views.find((v) => v.sink === panel.view || v.name === panel.view);
+  return (named ?? views[0])?.name;
+}
+
+function drawn(view) {
+  const key = (view.key ?? []).filter((k) => k !== 'window_start' && k !== 'window_end');
+  const values = (view.schema ?? []).filter((c) => numeric.has(c.type) && !(view.key ?? []).includes(c.name) &&
+    !['window_start', 'window_end', 'rank'].includes(c.name));
+  const base = { view: view.sink };
+  const panels = [];
+  if (!view.appends) {
+    for (const c of values.slice(0, 8)) {
+      if (view.windowed) panels.push({ ...base, type: 'timeseries', title: plainTitle(c.name), value: c.name });
+      else if (key.length) panels.push({ ...base, type: 'topk', title: plainTitle(c.name), value: c.name });
+      else panels.push({ ...base, type: 'stat', title: plainTitle(c.name), value: c.name });
+    }
+  }
+  panels.push({ ...base, type: 'table', title: titleOf(view.sink) });
+  return panels;
+}
+
+// plainTitle leaves out the unit, which the panel's numbers carry.
+const plainTitle = (name) => titleOf(unitOf({ value: name }) ? name.replace(/_[a-z]+$/, '') : name);
+
+// titleOf makes a column's name readable: avg_price → Avg price.
+export function titleOf(name) {
+  const words = name.replaceAll(/[._-]+/g, ' ').trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+// pack gives each panel a width in twelfths, so that every row is full.
+export function pack(panels) {
+  const out = [];
+  let row = [], sum = 0;
+  const flush = () => {
+    let left = 12;
+    row.forEach((p, i) => {
+      const w = i === row.length - 1 ? left : Math.round(12 * p.w / sum);
+      left -= w;
+      out.push({ ...p.panel, width: w });
+    });
+    row = [];
+    sum = 0;
+  };
+  for (const panel of panels) {
+    const w = Math.min(12, Math.max(2, panel.width ?? widths[panel.type] ?? 12));
+    if (sum + w > 12) flush();
+    row.push({ panel, w });
+    sum += w;
+  }
+  if (row.length) flush();
+  return out;
+}
+
+// unitOf guesses a unit from a column's name where the panel gives none.
+export function unitOf(panel) {
+  if (panel.unit) return panel.unit;
+  const m = /_(ms|seconds|bytes|percent|pct)$/.exec(panel.value ?? '');
+  return m ? { ms: 'ms', seconds: 's', bytes: 'bytes', percent: '%', pct: '%' }[m[1]] : '';
+}

@@ -1,0 +1,64 @@
+import { spark } from '../chart.js';
+import { clock, full, short } from '../format.js';
+import { unitOf } from '../layout.js';
+import { stat } from '../shape.js';
+
+// One number: the newest closed window's, with how it came to be. Without
+// windows its past is what this page has seen, a value each second.
+export class Stat {
+  constructor(panel, card, page) {
+    this.panel = panel;
+    this.page = page;
+    this.unit = unitOf(panel);
+    this.seen = [];
+    const row = document.createElement('div');
+    row.className = 'stat';
+    this.value = document.createElement('div');
+    this.value.className = 'stat-value';
+    this.change = document.createElement('div');
+    this.change.className = 'stat-change';
+    this.canvas = document.createElement('canvas');
+    this.canvas.className = 'spark';
+    this.canvas.setAttribute('aria-hidden', 'true');
+    row.append(this.value, this.change);
+    card.body.append(row, this.canvas);
+    new ResizeObserver(() => this.line()).observe(this.canvas);
+  }
+
+  draw(store) {
+    let points = stat(store, this.panel);
+    if (points.length && points[0].x == null) {
+      const second = Math.floor(this.page.now() / 1000);
+      if (this.seen.at(-1)?.x !== second) this.seen.push({ x: second });
+      this.seen.at(-1).y = points[0].y;
+      this.seen = this.seen.slice(-120);
+      points = this.seen;
+    }
+    const closed = points.filter((p) => !p.open && p.y != null);
+    const shown = closed.length ? closed : points.filter((p) => p.y != null);
+    const last = shown.at(-1), before = shown.at(-2);
+    this.points = shown.slice(-60);
+    this.value.textContent = short(last?.y, this.unit);
+    this.value.title = last ? full(last.y, this.unit) : '';
+    this.delta(last, before, store);
+    this.line();
+  }
+
+  delta(last, before, store) {
+    this.change.className = 'stat-change';
+    if (!last || !store.hello?.windowed) {
+      this.change.textContent = last ? 'now' : 'no rows yet';
+      return;
+    }
+    const at = 'window to ' + clock(last.x) + (last.open ? ', still open' : '');
+    if (!before?.y || last.open) {
+      this.change.textContent = at;
+      return;
+    }
+    const percent = (last.y - before.y) / Math.abs(before.y) * 100;
+    this.change.textContent = `${percent > 0 ? '▲' : percent < 0 ? '▼' : '='} ${Math.abs(percent).toFixed(Math.abs(percent) < 10 ? 1 : 0)} % · ${at}`;
+    this.change.classList.add(percent > 0 ? 'up' : percent < 0 ? 'down' : 'same');
+  }
+
+  line() { if (this.points) spark(this.canvas, this.points, this.page.color(1)); }
+}

@@ -1,0 +1,126 @@
+import { cell } from '../format.js';
+import { titleOf, unitOf } from '../layout.js';
+import { columnsOf, compare, isOpen } from '../shape.js';
+
+const rowHeight = 32; // px, as in style.css
+const spare = 8;      // rows drawn above and below what is seen
+
+// All rows, sorted by a column. Only what is seen is in the page.
+export class Table {
+  constructor(panel, card, page) {
+    this.panel = panel;
+    this.card = card;
+    this.page = page;
+    this.unit = unitOf(panel);
+    this.sort = null; // {name, down}
+    this.box = document.createElement('div');
+    this.box.className = 'rows';
+    this.box.tabIndex = 0;
+    this.box.setAttribute('role', 'region');
+    this.box.setAttribute('aria-label', panel.title + ', rows');
+    const table = this.table = document.createElement('table');
+    this.head = document.createElement('thead');
+    this.body = document.createElement('tbody');
+    table.append(this.head, this.body);
+    this.box.append(table);
+    card.body.append(this.box);
+    this.box.addEventListener('scroll', () => this.show());
+    new ResizeObserver(() => this.show()).observe(this.box);
+  }
+
+  draw(store) {
+    this.store = store;
+    const columns = columnsOf(store, this.panel);
+    const names = columns.map((c) => c.name).join('\0');
+    if (names !== this.names) {
+      this.names = names;
+      this.columns = columns;
+      this.heads();
+    }
+    const sort = this.sort ?? this.usual();
+    const list = [...store.rows.values()];
+    if (sort) {
+      list.sort((a, b) => {
+        const d = compare(a[sort.name], b[sort.name]);
+        return (sort.down ? -d : d) || compare(a._key, b._key);
+      });
+    }
+    this.list = list;
+    this.card.note(list.length === 1 ? '1 row' : list.length.toLocaleString() + ' rows');
+    this.show();
+  }
+
+  // usual: the newest first, then by the first key column.
+  usual() {
+    if (this.store.hello?.windowed) return { name: 'window_end', down: true };
+    if (this.store.hello?.stream) return { name: '_time', down: true };
+    return this.columns.length ? { name: this.columns[0].name, down: false } : null;
+  }
+
+  heads() {
+    const row = document.createElement('tr');
+    for (const c of this.columns) {
+      const th = document.createElement('th');
+      th.scope = 'col';
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.textContent = c.name === '_time' ? 'Time' : titleOf(c.name);
+      button.addEventListener('click', () => {
+        const numeric = c.type !== 'string';
+        this.sort = this.sort?.name === c.name ? { name: c.name, down: !this.sort.down } : { name: c.name, down: numeric };
+        this.draw(this.store);
+      });
+      th.className = side(c.type);
+      th.append(button);
+      row.append(th);
+    }
+    this.head.replaceChildren(row);
+  }
+
+  // show fills in the rows that are seen; two empty rows stand for the others.
+  show() {
+    if (!this.list) return;
+    const sort = this.sort ?? this.usual();
+    this.columns.forEach((c, i) => {
+      const th = this.head.firstChild.children[i];
+      if (c.name === sort?.name) th.setAttribute('aria-sort', sort.down ? 'descending' : 'ascending');
+      else th.removeAttribute('aria-sort');
+    });
+    const from = Math.max(0, Math.floor(this.box.scrollTop / rowHeight) - spare);
+    const to = Math.min(this.list.length, from + Math.ceil((this.box.clientHeight || 320) / rowHeight) + 2 * spare);
+    this.table.setAttribute('aria-rowcount', String(this.list.length + 1));
+    const rows = [gap(from)];
+    for (let i = from; i < to; i++) rows.push(this.row(this.list[i], i));
+    rows.push(gap(this.list.length - to));
+    this.body.replaceChildren(...rows.filter(Boolean));
+  }
+
+  row(row, i) {
+    const tr = document.createElement('tr');
+    tr.setAttribute('aria-rowindex', String(i + 2));
+    if (this.store.hello?.windowed && isOpen(row, this.store.watermark)) tr.className = 'open';
+    for (const c of this.columns) {
+      const td = document.createElement('td');
+      td.className = side(c.type);
+      const name = c.type === 'int' && /(^|_)(id|number|no)$/.test(c.name); // a number that only names
+      const text = name && row[c.name] != null ? String(row[c.name]) : cell(row[c.name], c.type, c.name === this.panel.value ? this.unit : '');
+      td.textContent = text;
+      if (text.length > 24) td.title = text;
+      tr.append(td);
+    }
+    return tr;
+  }
+}
+
+const side = (type) => type === 'int' || type === 'double' ? 'num' : type === 'timestamp' ? 'when' : '';
+
+function gap(n) {
+  if (n <= 0) return null;
+  const tr = document.createElement('tr');
+  tr.setAttribute('aria-hidden', 'true');
+  const td = document.createElement('td');
+  td.style.height = n * rowHeight + 'px';
+  td.className = 'gap';
+  tr.append(td);
+  return tr;
+}

@@ -1,0 +1,101 @@
+import { Chart } from '../chart.js';
+import { unitOf } from '../layout.js';
+import { short } from '../format.js';
+import { timeseries } from '../shape.js';
+
+// Lines over time; x is the window's end. Open windows are dashed, gaps are
+// gaps, and the legend takes lines away and brings them back.
+export class Timeseries {
+  constructor(panel, card, page) {
+    this.panel = panel;
+    this.card = card;
+    this.page = page;
+    this.unit = unitOf(panel);
+    this.off = new Set();     // lines taken away
+    this.colors = new Map();  // line → 1 to 8
+    this.host = document.createElement('div');
+    this.host.className = 'chart';
+    this.legend = document.createElement('div');
+    this.legend.className = 'legend';
+    card.body.append(this.host, this.legend);
+    this.chart = new Chart(this.host, panel.title, { onCursor: (t) => page.cursor(t, this) });
+  }
+
+  draw(store) {
+    this.store = store;
+    const shape = timeseries(store, this.panel, this.panel.top ?? 8);
+    this.shape = shape;
+    this.color(shape.lines);
+    this.scroll();
+    this.key(shape);
+  }
+
+  // scroll moves the time axis: its end is where the data is, and goes on with
+  // the clock between two windows so that the chart moves steadily.
+  scroll() {
+    const { lines, first, last } = this.shape ?? {};
+    if (!(last > -Infinity)) return this.chart.set({ lines: [], from: this.page.now() - 60000, to: this.page.now(), unit: this.unit });
+    const to = Math.max(last, this.page.edge(this.store, last));
+    const range = this.page.range ?? Infinity;
+    const step = Math.max(1000, ...lines.slice(0, 1).map((l) => l.points.length > 1 ? l.points[1].x - l.points[0].x : 0));
+    const from = Math.max(to - range, Math.min(first, to - 12 * step));
+    this.chart.set({ lines: lines.filter((l) => !this.off.has(l.name)), from, to, unit: this.unit });
+  }
+
+  // color: a line keeps its colour while it is here, and a name has the same
+  // one in all charts of the page where that is possible.
+  color(lines) {
+    const here = new Set(lines.map((l) => l.name));
+    for (const name of this.colors.keys()) if (!here.has(name)) this.colors.delete(name);
+    for (const line of lines) {
+      if (!this.colors.has(line.name)) {
+        const taken = new Set(this.colors.values());
+        let n = lines.length === 1 ? 1 : this.page.number(line.name);
+        for (let i = 0; i < 8 && taken.has(n); i++) n = n % 8 + 1;
+        this.colors.set(line.name, n);
+      }
+      line.color = this.page.color(this.colors.get(line.name));
+    }
+  }
+
+  key({ lines, hidden }) {
+    if (lines.length < 2 && !this.off.size) {
+      this.legend.replaceChildren();
+      return;
+    }
+    const names = lines.map((l) => l.name).join('\0');
+    if (names !== this.legendNames) {
+      this.legendNames = names;
+      this.items = lines.map((l) => this.item(l.name));
+      this.more = document.createElement('span');
+      this.more.className = 'more';
+      this.legend.replaceChildren(...this.items.map((i) => i.button), this.more);
+    }
+    lines.forEach((l, i) => {
+      const { button, dot, value } = this.items[i];
+      dot.style.background = l.color;
+      const known = l.points.filter((p) => p.y != null);
+      value.textContent = short((known.findLast((p) => !p.open) ?? known.at(-1))?.y, this.unit);
+      button.setAttribute('aria-pressed', String(!this.off.has(l.name)));
+    });
+    this.more.textContent = hidden ? `and ${hidden} more` : '';
+  }
+
+  item(name) {
+    const button = document.createElement('button');
+    button.type = 'button';
+    const dot = document.createElement('i');
+    const text = document.createElement('span');
+    text.textContent = name;
+    const value = document.createElement('b');
+    button.append(dot, text, value);
+    button.title = 'Show or hide ' + name;
+    button.addEventListener('click', () => {
+      if (!this.off.delete(name)) this.off.add(name);
+      this.draw(this.store);
+    });
+    return { button, dot, value };
+  }
+
+  cursor(time) { this.chart.follow(time); }
+}

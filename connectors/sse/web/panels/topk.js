@@ -1,0 +1,81 @@
+import { clock, full, short } from '../format.js';
+import { unitOf } from '../layout.js';
+import { topk } from '../shape.js';
+
+// A ranking. Values change at once; places change at most once a second and
+// never under the pointer or the focus, so that a row can be read and hit.
+export class TopK {
+  constructor(panel, card, page) {
+    this.panel = panel;
+    this.page = page;
+    this.card = card;
+    this.unit = unitOf(panel);
+    this.rows = new Map();
+    this.list = document.createElement('ol');
+    this.list.className = 'topk';
+    this.list.tabIndex = 0;
+    this.list.setAttribute('aria-label', panel.title);
+    card.body.append(this.list);
+    this.moved = 0;
+  }
+
+  draw(store) {
+    const { items, at, rest } = topk(store, this.panel, this.panel.k ?? this.panel.top ?? 10);
+    this.card.note((at ? 'window to ' + clock(at) : '') + (rest ? `${at ? ' · ' : ''}and ${rest} more` : ''));
+    const held = this.list.matches(':hover, :focus-within') || this.page.now() - this.moved < 1000;
+    const order = held ? this.keepPlaces(items) : items;
+    if (!held && order.map((i) => i.name).join('\0') !== this.names) this.moved = this.page.now();
+    this.place(order);
+  }
+
+  // keepPlaces gives the rows as they stand, with new values; who is gone
+  // stays greyed until places may change.
+  keepPlaces(items) {
+    const by = new Map(items.map((i) => [i.name, i]));
+    const stay = [...this.rows.keys()].map((name) => by.get(name) ?? { name, value: null });
+    return stay.length ? stay : items;
+  }
+
+  place(items) {
+    const was = new Map([...this.rows].map(([name, r]) => [name, r.li.offsetTop]));
+    const max = Math.max(...items.map((i) => Math.abs(i.value ?? 0)), 0) || 1;
+    const rows = new Map();
+    items.forEach((item, i) => {
+      const row = this.rows.get(item.name) ?? this.row(item.name);
+      rows.set(item.name, row);
+      row.rank.textContent = String(i + 1);
+      row.value.textContent = short(item.value, this.unit);
+      row.value.title = full(item.value, this.unit);
+      row.bar.style.width = Math.max(0.5, Math.abs(item.value ?? 0) / max * 100) + '%';
+      row.li.classList.toggle('gone', item.value == null);
+    });
+    const names = items.map((i) => i.name).join('\0');
+    if (names !== this.names) {
+      this.names = names;
+      this.list.replaceChildren(...[...rows.values()].map((r) => r.li));
+    }
+    this.rows = rows;
+    if (this.page.still) return;
+    for (const [name, row] of rows) {
+      const from = was.get(name), to = row.li.offsetTop;
+      if (from != null && from !== to) row.li.animate([{ transform: `translateY(${from - to}px)` }, { transform: 'none' }], { duration: 200, easing: 'ease-out' });
+    }
+  }
+
+  row(name) {
+    const li = document.createElement('li');
+    const rank = document.createElement('span');
+    rank.className = 'rank';
+    const label = document.createElement('span');
+    label.className = 'name';
+    label.textContent = name;
+    label.title = name;
+    const track = document.createElement('span');
+    track.className = 'track';
+    const bar = document.createElement('i');
+    track.append(bar);
+    const value = document.createElement('b');
+    li.append(rank, label, value, track);
+    return { li, rank, value, bar };
+  }
+}

@@ -1,0 +1,155 @@
+// From rows to what a panel draws. Pure functions, tested in node.
+
+// combinators put several rows of one point together: the windows of several
+// cities in one country, say. A sum of percentiles would be nonsense, so the
+// column's name decides unless the panel does.
+const combinators = {
+  sum: (a, b) => a + b,
+  max: Math.max,
+  min: Math.min,
+  last: (_, b) => b,
+};
+
+export function combineOf(panel) {
+  if (combinators[panel.combine] || panel.combine === 'avg') return panel.combine;
+  const name = panel.value ?? '';
+  if (/^(min|lowest|earliest)(_|$)|(_|^)min$/.test(name)) return 'min';
+  if (/^(p\d+|max|median|highest|latest|quantile)(_|$)|(_|^)(p\d+|max|median)$/.test(name)) return 'max';
+  if (/(^|_)(avg|mean|average|ratio|share|rate|percent|pct|temperature|temp)(_|$)/.test(name)) return 'avg';
+  return 'sum';
+}
+
+class Cell {
+  constructor() { this.n = 0; this.value = null; this.open = false; }
+  add(v, open, how) {
+    this.open ||= open;
+    if (v == null) return;
+    this.value = this.n === 0 ? v : how === 'avg' ? this.value + (v - this.value) / (this.n + 1) : combinators[how](this.value, v);
+    this.n++;
+  }
+}
+
+// number reads a value: ints beyond 2^53 come as text. A chart may round them.
+export function number(v) {
+  if (typeof v === 'number') return v;
+  if (typeof v === 'string' && v !== '' && Number.isFinite(+v)) return +v;
+  return typeof v === 'boolean' ? +v : null;
+}
+
+// labelOf names what a value is for: null reads as "none".
+export function labelOf(v) {
+  if (v == null) return 'none';
+  return typeof v === 'object' ? JSON.stringify(v) : String(v);
+}
+
+// keysOf are a view's key columns without the window.
+export function keysOf(hello) {
+  return (hello?.key ?? []).filter((k) => k !== 'window_start' && k !== 'window_end');
+}
+
+// isOpen: the window may still change.
+export function isOpen(row, watermark) {
+  if (row.final === true) return false;
+  if (row.final === false) return true;
+  return watermark != null && row.window_end > watermark;
+}
+
+// timeseries gives a line for each value of the series columns:
+//   {lines: [{name, points: [{x, y, open}]}], hidden, first, last}
+// with the top lines by their newest value, x being the window's end.
+export function timeseries(store, panel, top = 8) {
+  const how = combineOf(panel);
+  const by = panel.series ? [].concat(panel.series) : keysOf(store.hello);
+  const groups = new Map();
+  let first = Infinity, last = -Infinity;
+  for (const row of store.rows.values()) {
+    const x = store.hello?.windowed ? row.window_end : row._time;
+    if (x == null) continue;
+    const name = by.length ? by.map((c) => labelOf(row[c])).join(' · ') : (panel.title || panel.value);
+    let cells = groups.get(name);
+    if (!cells) groups.set(name, cells = new Map());
+    let cell = cells.get(x);
+    if (!cell) cells.set(x, cell = new Cell());
+    cell.add(number(row[panel.value]), isOpen(row, store.watermark), how);
+    if (x < first) first = x;
+    if (x > last) last = x;
+  }
+  const lines = [];
+  for (const [name, cells] of groups) {
+    const points = [...cells].map(([x, c]) => ({ x, y: c.value, open: c.open })).sort((a, b) => a.x - b.x);
+    // Rank by the recent mean, so that lines do not swap places at each window.
+    const recent = points.slice(-20);
+    lines.push({ name, points, rank: recent.reduce((s, p) => s + Math.abs(p.y ?? 0), 0) / recent.length });
+  }
+  lines.sort((a, b) => b.rank - a.rank || (a.name < b.name ? -1 : 1));
+  return { lines: lines.slice(0, top), hidden: Math.max(0, lines.length - top), first, last };
+}
+
+// stat gives one number over time: [{x, y, open}], closed windows and the
+// open ones behind them. Without windows it is the rows' value now.
+export function stat(store, panel) {
+  if (store.hello?.windowed) {
+    const one = timeseries({ ...store, hello: { ...store.hello, key: [] } }, { ...panel, series: undefined }, 1);
+    return one.lines[0]?.points ?? [];
+  }
+  const cell = new Cell();
+  const how = combineOf(panel);
+  for (const row of store.rows.values()) cell.add(number(row[panel.value]), false, how);
+  return cell.n ? [{ x: null, y: cell.value, open: false }] : [];
+}
+
+// topk gives the k greatest: [{key, name, value}]. With windows it looks at
+// the newest window that is closed, or the newest at all if none is.
+export function topk(store, panel, k = 10) {
+  const how = combineOf(panel);
+  const by = panel.by ?? panel.series;
+  const columns = by ? [].concat(by) : keysOf(store.hello);
+  let at = null;
+  if (store.hello?.windowed) {
+    let newest = -Infinity, closed = -Infinity;
+    for (const row of store.rows.values()) {
+      if (row.window_end > newest) newest = row.window_end;
+      if (row.window_end > closed && !isOpen(row, store.watermark)) closed = row.window_end;
+    }
+    at = closed > -Infinity ? closed : newest;
+  }
+  const cells = new Map();
+  for (const row of store.rows.values()) {
+    if (at != null && row.window_end !== at) continue;
+    const name = columns.map((c) => labelOf(row[c])).join(' · ');
+    let cell = cells.get(name);
+    if (!cell) cells.set(name, cell = new Cell());
+    cell.add(number(row[panel.value]), false, how);
+  }
+  const list = [];
+  for (const [name, cell] of cells) if (cell.n) list.push({ name, value: cell.value });
+  list.sort((a, b) => b.value - a.value || (a.name < b.name ? -1 : 1));
+  return { at, items: list.slice(0, k), rest: Math.max(0, list.length - k) };
+}
+
+// columnsOf are the columns of a view's table, in the order people read them.
+export function columnsOf(store, panel) {
+  const schema = store.hello?.schema?.length ? store.hello.schema : guessed(store);
+  const wanted = panel.columns ?? (panel.value ? [...keysOf(store.hello), 'window_end', ...[].concat(panel.value)] : null);
+  const all = schema.map((c) => c.name);
+  const names = wanted ? wanted.filter((n) => all.includes(n) || n === 'window_end') :
+    [...keysOf(store.hello).filter((n) => all.includes(n)), ...all.filter((n) => !keysOf(store.hello).includes(n))];
+  if (store.hello?.windowed && !names.includes('window_end')) names.push('window_end');
+  if (store.hello?.stream && !names.includes('_time')) names.unshift('_time');
+  return names.filter((n, i) => names.indexOf(n) === i && n !== 'window_start' && n !== 'final')
+    .map((name) => ({ name, type: name === '_time' || name === 'window_end' ? 'timestamp' : schema.find((c) => c.name === name)?.type ?? 'any' }));
+}
+
+function guessed(store) {
+  const row = store.rows.values().next().value ?? {};
+  return Object.keys(row).filter((n) => n[0] !== '_').map((name) => ({ name, type: typeof row[name] === 'number' ? 'double' : typeof row[name] }));
+}
+
+// compare orders two values of a column: numbers by size, null last.
+export function compare(a, b) {
+  if (a == null || b == null) return (a == null) - (b == null);
+  const x = number(a), y = number(b);
+  if (x != null && y != null) return x - y;
+  const s = labelOf(a), t = labelOf(b);
+  return s < t ? -1 : s > t ? 1 : 0;
+}
