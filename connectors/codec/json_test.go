@@ -42,7 +42,7 @@ func TestJSONEqualsEncodingJSON(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	g := &recordMaker{rand.New(rand.NewPCG(seed, 0))}
-	for range 2000 {
+	for range 1000 {
 		v := g.record()
 		checkAgainstOracle(t, v)
 		checkAgainstOracle(t, v[:g.IntN(len(v))]) // cut off

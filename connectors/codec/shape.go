@@ -254,7 +254,7 @@ func (d *jsonDecoder) known(s *state) bool {
 // object around it is not worth it: it is skipped as a whole from now on.
 func (d *jsonDecoder) miss(s *state) {
 	n := s.in
-	if n.misses++; n.misses != maxMisses || n.parent == nil || len(n.cols) > 0 {
+	if n.misses++; n.misses != maxMisses || n.parent == nil {
 		return
 	}
 	for _, owner := range n.parent.others {
