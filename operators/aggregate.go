@@ -90,11 +90,16 @@ func Aggregate(s AggregateSpec) func(*engine.Context) (engine.Operator, error) {
 			update: s.Update || s.Window.Kind == ""}
 		a.splits = 1
 		if a.windowed {
-			// How many windows a pane can be in: the room for partly late rows.
-			for range window.Ends(assign, assign.PaneWidth()) {
-				a.splits++
+			// How many windows a pane can be in: the room for partly late rows. Where
+			// size is no multiple of advance some panes are in one window more.
+			first := assign.EndsAfter(0)
+			for t := first; t < assign.NextEnd(first); t += assign.PaneWidth() {
+				n := int64(0)
+				for range window.Ends(assign, t) {
+					n++
+				}
+				a.splits = max(a.splits, n)
 			}
-			a.splits--
 		}
 		a.out = newResults(a)
 		if s.Having != nil {

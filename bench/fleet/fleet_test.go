@@ -1,0 +1,191 @@
+//go:build synctests
+
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// plan is what one run does.
+type plan struct {
+	v      variant
+	seed   uint64
+	chunks int     // of input
+	menu   []fault // nil: none
+	every  int     // chunks between faults
+}
+
+// TestQuiet runs each variant once with nothing going wrong: then no worker
+// ends, and all that the faults could hide behind is seen to be right.
+func TestQuiet(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			w := run(t, plan{v: v, seed: 1, chunks: 60})
+			for _, m := range w.all {
+				for _, err := range m.exits {
+					t.Errorf("worker %s ended: %v", m.id, err)
+				}
+			}
+		})
+	}
+}
+
+// TestEach runs each fault alone, four times in a row.
+func TestEach(t *testing.T) {
+	for i, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			run(t, plan{v: variants[i%len(variants)], seed: uint64(100 + i), chunks: 80, menu: []fault{f}, every: 16})
+		})
+	}
+}
+
+// TestFaults runs seeds with faults of all kinds.
+func TestFaults(t *testing.T) {
+	for _, seed := range seeds(t, "1-16") {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			run(t, plan{v: variants[seed%uint64(len(variants))], seed: seed, chunks: 100, menu: faults, every: 12})
+		})
+	}
+}
+
+// seeds reads SEEDS: 7, 1-500, 17x20 (seed 17, twenty times).
+func seeds(t *testing.T, def string) []uint64 {
+	text := os.Getenv("SEEDS")
+	if text == "" {
+		text = def
+	}
+	number := func(s string) uint64 {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			t.Fatalf("SEEDS=%s: %v", text, err)
+		}
+		return n
+	}
+	var list []uint64
+	if a, b, ok := strings.Cut(text, "x"); ok {
+		for range number(b) {
+			list = append(list, number(a))
+		}
+		return list
+	}
+	a, b, ok := strings.Cut(text, "-")
+	if !ok {
+		b = a
+	}
+	for s := number(a); s <= number(b); s++ {
+		list = append(list, s)
+	}
+	return list
+}
+
+// run is one life of a fleet: input with faults, then peace, and everything
+// must be there within two minutes.
+func run(t *testing.T, p plan) (w *world) {
+	t.Helper()
+	trace := &journal{}
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		w = newWorld(t, p.v, p.seed, trace)
+		watching, unwatch := context.WithCancel(context.Background())
+		var watcher sync.WaitGroup
+		watcher.Go(func() { w.watch(watching) })
+
+		now := began.UnixMilli()
+		for i := range p.chunks {
+			w.produce(30, now)
+			now += 700
+			time.Sleep(60 * time.Millisecond)
+			if p.menu != nil && i%p.every == p.every-1 {
+				w.strike(p.menu[w.rng.IntN(len(p.menu))])
+			}
+		}
+		w.finish(now)
+		m := newModel(p.v, w.input())
+		w.await(m)
+		unwatch()
+		watcher.Wait()
+		w.drain()
+		for _, problem := range w.output().compare(m) {
+			w.fail("%s", problem)
+		}
+		w.client.Close()
+		w.broker.Close()
+		t.Logf("seed %d, %s: %d partitions, %d lanes, %d results, %d late rows, %d partly, %d machines, %v of virtual time; %s",
+			p.seed, p.v.name, w.partitions, w.lanes, len(m.totals), len(m.late), m.partly, len(w.all), time.Since(began).Round(time.Millisecond), strings.Join(w.faults, "; "))
+	})
+	if os.Getenv("TRACE") != "" || w.failed() {
+		t.Logf("%s", trace.tail())
+	}
+	for i, f := range w.failures {
+		if i == 20 {
+			t.Errorf("… and %d more", len(w.failures)-i)
+			break
+		}
+		t.Error(f)
+	}
+	if w.failed() {
+		t.Logf("replay: SEEDS=%dx20 go test -tags synctests -count=1 -run %s ./bench/fleet", p.seed, strings.SplitN(t.Name(), "/", 2)[0])
+	}
+	return w
+}
+
+// await waits until what the model says is there, and then a little longer for
+// what should not be.
+func (w *world) await(m *model) {
+	const patience, ghost = 120 * time.Second, 20 * time.Second
+	began := time.Now()
+	for kicked := began; !w.failed(); time.Sleep(250 * time.Millisecond) {
+		o := w.output()
+		if o.complete(m) {
+			time.Sleep(2 * time.Second)
+			return
+		}
+		if time.Since(began) > patience {
+			w.fail("not everything came out within %v of peace: %d of %d results, %d of %d late rows\n%s",
+				patience, len(o.finals), len(m.totals), len(o.late), len(m.late), w.standing())
+			return
+		}
+		if time.Since(kicked) > ghost {
+			// The broker has forgotten to time a dead member out: a join helps.
+			kicked = time.Now()
+			w.log.Info("nothing moves: one machine more")
+			w.machines = append(w.machines, w.start(w.newID(), nil))
+		}
+	}
+}
+
+// journal keeps the workers' log lines.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+// tail is the end of the log: all of it with TRACE.
+func (j *journal) tail() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	const most = 12_000
+	s := j.b.String()
+	if os.Getenv("TRACE") == "" && len(s) > most {
+		return "…" + s[len(s)-most:]
+	}
+	return s
+}
+
+var _ io.Writer = (*journal)(nil)
