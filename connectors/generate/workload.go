@@ -21,7 +21,7 @@ var Workloads = []struct {
 	Rows      int
 	Seconds   int // of event time
 }{
-	{"peers", "10,000 sensors by Zipf(s=1.1, v=20), up to 2 s of disorder: many results, about one per row at hopping 60 s/10 s; its first 1,000,000 rows are what other systems were measured on", 5_000_000, 7200},
+	{"peers", "10,000 sensors by Zipf(s=1.1, v=20), up to 2 s of disorder: many results, about one per row at hopping 60 s/10 s; its first 1,000,000 rows are the workload to compare systems on", 5_000_000, 7200},
 	{"dense", "10,000 sensors in turn, each once a second, in order: few results, one per ten rows at hopping 60 s/10 s", 5_000_000, 500},
 }
 
@@ -49,8 +49,7 @@ func NewWorkload(name string) (*Workload, error) {
 		}
 		made := &Workload{Name: w.Name, Rows: w.Rows, seconds: w.Seconds, noise: randv2.New(randv2.NewPCG(workloadSeed, 0))}
 		if name == "peers" {
-			// math/rand and not v2: its sequence for a seed is frozen, and it is
-			// the one that the published results were made with.
+			// math/rand and not v2: its sequence for a seed is frozen.
 			made.zipf = rand.NewZipf(rand.New(rand.NewSource(workloadSeed)), 1.1, 20, WorkloadKeys-1)
 		}
 		return made, nil
