@@ -50,11 +50,7 @@ func NewCluster(cfg Config) (*Cluster, error) {
 	defer cancel()
 	if err := cl.Ping(ctx); err != nil {
 		cl.Close()
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("cannot reach a broker at %v within %v (is it running?): %w", cfg.Brokers, connectTimeout, err)
-			return nil, engine.E(engine.Environment, "connect to kafka", err)
-		}
-		return nil, cfg.fail("connect to kafka", err)
+		return nil, engine.E(engine.Environment, "connect to kafka", cfg.explain(err))
 	}
 	return &Cluster{cfg: cfg, cl: cl, adm: kadm.NewClient(cl)}, nil
 }

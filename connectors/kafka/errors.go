@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -74,12 +75,25 @@ func (c *Config) classify(err error) (engine.Kind, error) {
 	return engine.Fatal, err
 }
 
+// explain says why a first connection failed.
+func (c *Config) explain(err error) error {
+	at := strings.Join(c.Brokers, ", ")
+	switch _, why := c.classify(err); {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no broker at %s answered within %v (is it running?): %w", at, connectTimeout, err)
+	case errors.Is(err, io.EOF):
+		// What a broker does that expects TLS, or refuses credentials.
+		return fmt.Errorf("the broker at %s closed the connection (are tls and sasl set as it wants?): %w", at, err)
+	default:
+		return why
+	}
+}
+
 func unreachable(err error) bool {
 	var (
 		dial *net.OpError
 		dns  *net.DNSError
-		eof  *kgo.ErrFirstReadEOF
 	)
-	return errors.As(err, &dns) || errors.As(err, &eof) || errors.As(err, &dial) && dial.Op == "dial" ||
+	return errors.As(err, &dns) || errors.As(err, &dial) && dial.Op == "dial" ||
 		strings.Contains(err.Error(), "unable to dial")
 }

@@ -233,31 +233,37 @@ func (s *Session) HighWatermarks(ctx context.Context, tps []engine.TopicPartitio
 	}
 	for tp, end := range ends {
 		if p := s.parts[tp]; p != nil && p.applied && p.running && p.at < end {
-			s.probe(ctx, tp, p.at)
+			s.probe(ctx, tp, p.at, end)
 		}
 	}
 	return ends, nil
 }
 
-// probe looks whether there is a hole at a position: a fetch that moves on
+// probe looks whether there is a hole at a position: fetches that move on
 // without a record.
-func (s *Session) probe(ctx context.Context, tp engine.TopicPartition, at engine.Offset) {
-	cfg := s.cfg
-	cfg.FetchMaxPartitionBytes = 1 // one batch tells enough
-	f := newFollower(&cfg, s.cl, tp.Topic)
-	f.pos[int32(tp.Partition)] = int64(at)
-	byLeader, err := f.leaders(ctx)
-	if err != nil {
-		return // no news; asked again with the next high watermark
-	}
-	for leader, pos := range byLeader {
-		ch := f.fetch(ctx, leader, pos, 0)
-		if next, moved := ch.pos[int32(tp.Partition)]; ch.err == nil && moved && len(ch.rows) == 0 {
-			if s.passed == nil {
-				s.passed = make(map[engine.TopicPartition]engine.Offset)
-			}
-			s.passed[tp] = engine.Offset(next)
+func (s *Session) probe(ctx context.Context, tp engine.TopicPartition, at, end engine.Offset) {
+	f := newFollower(&s.cfg, s.cl, tp.Topic)
+	for at < end {
+		f.pos[int32(tp.Partition)] = int64(at)
+		byLeader, err := f.leaders(ctx)
+		if err != nil {
+			return // no news; asked again with the next high watermark
 		}
+		next := at
+		for leader, pos := range byLeader {
+			ch := f.fetch(ctx, leader, pos, 0)
+			if ch.err != nil || len(ch.rows) > 0 {
+				return
+			}
+			next = max(next, engine.Offset(ch.pos[int32(tp.Partition)]))
+		}
+		if next == at {
+			return
+		}
+		if s.passed == nil {
+			s.passed = make(map[engine.TopicPartition]engine.Offset)
+		}
+		at, s.passed[tp] = next, next
 	}
 }
 
