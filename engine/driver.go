@@ -234,7 +234,7 @@ func clone(b []byte) []byte {
 // compact keeps the newest record per key, as the broker would; without
 // restarts nobody reads a changelog, and nothing is kept.
 func (d *Driver) compact(l *memoryLog) {
-	const least = 20_000
+	const least = 2_000
 	if !d.keepState {
 		l.base, l.records = l.end(), l.records[:0]
 		return

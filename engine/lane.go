@@ -293,7 +293,7 @@ func (l *lane) closing() bool {
 
 // full tells that enough is buffered for a transaction.
 func (l *lane) full() bool {
-	const maxRecords, maxBytes = 200_000, 64 << 20
+	const maxRecords, maxBytes = 50_000, 16 << 20
 	records, bytes := 0, 0
 	for _, t := range l.tasks {
 		if t.task != nil {
@@ -315,10 +315,14 @@ func (l *lane) ready() bool {
 }
 
 // interval is how long a turn polls: the commit interval, or ten times what
-// ending a transaction takes, whichever is longer.
+// ending a transaction takes, whichever is longer. It is bounded, because
+// ending includes the flush: where the broker is what is slow, longer turns
+// only make longer flushes.
 func (l *lane) interval() time.Duration {
-	return max(l.w.opts.CommitInterval, 10*l.endMedian.value())
+	return max(l.w.opts.CommitInterval, min(10*l.endMedian.value(), maxInterval))
 }
+
+const maxInterval = time.Second
 
 // commit ends the turn's transaction for all tasks that changed.
 func (l *lane) commit(ctx context.Context) error {

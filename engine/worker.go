@@ -423,6 +423,18 @@ func (w *Worker) Status() (running, restoring int, joined bool) {
 	return len(w.tasks), int(w.restoring.Load()), int(w.joined.Load()) >= w.lanes
 }
 
+// TableBytes is the size of all tables here, as of their last commits. Safe
+// from any goroutine.
+func (w *Worker) TableBytes() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := int64(0)
+	for _, t := range w.tasks {
+		n += t.Stats.StateBytes.Load()
+	}
+	return n
+}
+
 // workers waits for goroutines and keeps the first error.
 type workers struct {
 	lanes, others sync.WaitGroup

@@ -245,6 +245,7 @@ func (p *process) work(ctx context.Context, beside func(context.Context, *kafka.
 	side, stopSide := context.WithCancel(ctx)
 	var sideWG sync.WaitGroup
 	sideWG.Go(func() { fail(p.serve.run(side, p.broker.Cluster())) })
+	sideWG.Go(func() { followMemory(side, p.tableBytes) })
 	if beside != nil {
 		sideWG.Go(func() { fail(beside(side, p.broker)) })
 	}
@@ -264,6 +265,15 @@ func (p *process) work(ctx context.Context, beside func(context.Context, *kafka.
 	stopSide()
 	sideWG.Wait()
 	return sum, first
+}
+
+// tableBytes is what all workers' tables take.
+func (p *process) tableBytes() int64 {
+	n := int64(0)
+	for _, j := range p.jobs {
+		n += j.worker.TableBytes()
+	}
+	return n
 }
 
 func (p *process) close() {

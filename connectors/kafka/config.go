@@ -44,9 +44,9 @@ type Config struct {
 	RebalanceTimeout time.Duration
 
 	// FetchMaxBytes bounds one fetch of one broker, and with it the memory held
-	// per broker and lane. Default 16 MiB.
+	// per broker and lane. Default 4 MiB.
 	FetchMaxBytes int32
-	// FetchMaxPartitionBytes bounds one partition's part of it. Default 2 MiB.
+	// FetchMaxPartitionBytes bounds one partition's part of it. Default 1 MiB.
 	FetchMaxPartitionBytes int32
 	// FetchMaxWait is how long a broker may hold a fetch that found nothing.
 	// Default 500ms.
@@ -59,7 +59,7 @@ type Config struct {
 	// Compression of what is produced: none, snappy, lz4, gzip or zstd. Default lz4.
 	Compression string
 	// MaxBufferedRecords is how many produced records may wait for the broker
-	// before Produce blocks. Default 250,000.
+	// before Produce blocks. Default 100,000.
 	MaxBufferedRecords int
 	// SkipCRC leaves out the check of each fetched batch's checksum.
 	SkipCRC bool
@@ -109,13 +109,13 @@ func (c Config) withDefaults() Config {
 	def(&c.FetchMaxWait, 500*time.Millisecond)
 	def(&c.Linger, 5*time.Millisecond)
 	if c.FetchMaxBytes == 0 {
-		c.FetchMaxBytes = 16 << 20
+		c.FetchMaxBytes = 4 << 20
 	}
 	if c.FetchMaxPartitionBytes == 0 {
-		c.FetchMaxPartitionBytes = 2 << 20
+		c.FetchMaxPartitionBytes = 1 << 20
 	}
 	if c.MaxBufferedRecords == 0 {
-		c.MaxBufferedRecords = 250_000
+		c.MaxBufferedRecords = 100_000
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
