@@ -78,7 +78,7 @@ func (l *Lease) compare() error {
 // splitBytes bounds a batch. What is larger is written in several, the first
 // of which takes the positions away and the last of which sets them: a crash
 // between them costs a full restore, never a wrong one.
-const splitBytes = 256 << 20
+const splitBytes = 256 << 20 // DB.split, which tests lower
 
 func (l *Lease) write() (err error) {
 	w := &writer{l: l, b: l.db.pdb.NewBatch()}
@@ -140,7 +140,7 @@ func (w *writer) commit() error {
 
 // room begins a new batch when this one is too large.
 func (w *writer) room() error {
-	if w.b.Len() < splitBytes {
+	if w.b.Len() < w.l.db.split {
 		return nil
 	}
 	if !w.split {

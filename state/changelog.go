@@ -177,4 +177,6 @@ func (t *Table) RestoreExpire(f Family, upTo int64) {
 	}
 }
 
-func (t *Table) corrupt(err error) error { return &CorruptError{Store: t.spec.Name, Err: err} }
+func (t *Table) corrupt(err error) error {
+	return &CorruptError{Task: t.disk.task, Store: t.spec.Name, Err: err}
+}

@@ -23,7 +23,9 @@ type DB struct {
 	pdb    *pebble.DB // nil: OpenMemory
 	folder *folder
 	budget int64
+	split  int                   // see splitBytes
 	bad    atomic.Pointer[error] // a background error: the folder is damaged
+	failed chan error            // the newest background error, for Flush
 
 	mu     sync.Mutex
 	idle   sync.Cond // users is 0
@@ -67,7 +69,7 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	db := newDB()
 	db.folder, db.budget = f, o.Budget
-	if err := f.fs.MkdirAll(f.path(dbFolder), 0o700); err != nil {
+	if err := makeFolder(f.fs, f.path(dbFolder)); err != nil {
 		return nil, closeOn(f.lock, fmt.Errorf("make state folder: %w", err))
 	}
 	db.pdb, err = pebble.Open(f.path(dbFolder), db.pebbleOptions(o))
@@ -85,7 +87,7 @@ func Open(dir string, o Options) (*DB, error) {
 func OpenMemory() *DB { return newDB() }
 
 func newDB() *DB {
-	db := &DB{tasks: map[string]*taskLock{}}
+	db := &DB{tasks: map[string]*taskLock{}, split: splitBytes, failed: make(chan error, 1)}
 	db.idle.L = &db.mu
 	return db
 }
@@ -118,10 +120,17 @@ func (db *DB) pebbleOptions(o Options) *pebble.Options {
 // backgroundError notes that flushes or compactions go wrong. A full disk is
 // not damage: Pebble tries again.
 func (db *DB) backgroundError(err error) {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, pebble.ErrCancelledCompaction) {
+	if errors.Is(err, pebble.ErrCancelledCompaction) {
 		return
 	}
-	db.bad.CompareAndSwap(nil, &err)
+	if !errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		db.bad.CompareAndSwap(nil, &err)
+	}
+	select {
+	case db.failed <- err:
+	default:
+	}
 }
 
 // quiet keeps Pebble from writing to the log; what matters comes back as errors.
@@ -139,7 +148,7 @@ func (db *DB) enter() error {
 		return ErrClosed
 	}
 	if bad := db.bad.Load(); bad != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, *bad)
+		return *bad
 	}
 	db.users++
 	return nil
@@ -217,13 +226,32 @@ func (db *DB) Flush() error {
 	}
 	err := db.enter()
 	if err == nil {
-		err = damaged(db.pdb.Flush())
+		err = db.flush()
 		db.exit()
 	}
 	if err != nil {
 		return fmt.Errorf("flush state: %w", err)
 	}
 	return nil
+}
+
+// flush waits for a flush, or for its first failure: Pebble goes on trying for
+// ever.
+func (db *DB) flush() error {
+	select {
+	case <-db.failed: // of something before
+	default:
+	}
+	done, err := db.pdb.AsyncFlush()
+	if err != nil {
+		return damaged(err)
+	}
+	select {
+	case <-done:
+		return nil
+	case err := <-db.failed:
+		return err
+	}
 }
 
 // Close flushes and closes. Leases that are open become stale; what they did
@@ -245,7 +273,7 @@ func (db *DB) Close() error {
 	var err error
 	if db.bad.Load() == nil {
 		// Without a write-ahead log Pebble's own Close drops the memtable.
-		err = damaged(db.pdb.Flush())
+		err = db.flush()
 	}
 	err = errors.Join(err, damaged(db.pdb.Close()), db.folder.close())
 	if err != nil {

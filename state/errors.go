@@ -18,9 +18,9 @@ var (
 	// ErrDamaged: the state folder as a whole is bad; SetAside and rebuild all.
 	ErrDamaged = errors.New("damaged state folder")
 	// ErrOtherIdentity: the folder belongs to another worker or cluster.
-	ErrOtherIdentity = errors.New("state folder belongs to another worker or cluster")
+	ErrOtherIdentity = errors.New("another worker's or cluster's")
 	// ErrInUse: another process holds the folder.
-	ErrInUse = errors.New("state folder is in use")
+	ErrInUse = errors.New("in use")
 	// ErrClosed: the DB was closed.
 	ErrClosed = errors.New("state is closed")
 
@@ -30,7 +30,7 @@ var (
 // CorruptError names the store whose bytes do not decode. errors.Is finds
 // ErrCorrupt in it.
 type CorruptError struct {
-	Task  string // "" where only the table is known to the caller
+	Task  string // "" without a disk
 	Store string
 	Err   error
 }

@@ -36,16 +36,16 @@ func openFolder(fs vfs.FS, dir string) (*folder, error) {
 	if fs == nil {
 		fs = private{vfs.Default}
 	}
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(fs, dir); err != nil {
 		return nil, fmt.Errorf("make state folder: %w", err)
 	}
 	f := &folder{fs: fs, dir: dir}
 	lock, err := fs.Lock(f.path("lock"))
 	if err != nil {
 		if pid, _ := f.read("pid"); pid != "" {
-			return nil, fmt.Errorf("state folder %s: %w by pid %s", dir, ErrInUse, strings.TrimSpace(pid))
+			return nil, fmt.Errorf("state folder %s is %w by pid %s", dir, ErrInUse, strings.TrimSpace(pid))
 		}
-		return nil, fmt.Errorf("lock state folder %s: %w: %w", dir, ErrInUse, err)
+		return nil, fmt.Errorf("state folder %s is %w: %w", dir, ErrInUse, err)
 	}
 	f.lock = lock
 	if err := f.write("pid", strconv.Itoa(os.Getpid())+"\n"); err != nil {
@@ -53,6 +53,26 @@ func openFolder(fs vfs.FS, dir string) (*folder, error) {
 		return nil, fmt.Errorf("write pid of state folder: %w", err)
 	}
 	return f, nil
+}
+
+// makeFolder makes a folder that is still there after a power failure: its
+// entry lies in the folder above.
+func makeFolder(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil {
+		return nil
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncFolder(fs, fs.PathDir(dir))
+}
+
+func syncFolder(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func (f *folder) close() error { return f.lock.Close() }
@@ -72,7 +92,7 @@ func (f *folder) identify(identity string) error {
 	case err != nil:
 		return fmt.Errorf("read identity of state folder: %w", err)
 	case have != want:
-		return fmt.Errorf("state folder %s: %w: it is %q, this is %q", f.dir, ErrOtherIdentity, have, want)
+		return fmt.Errorf("state folder %s is %w: %q, not %q", f.dir, ErrOtherIdentity, have, want)
 	}
 	return nil
 }
@@ -102,11 +122,7 @@ func (f *folder) write(name, text string) error {
 	if err := f.fs.Rename(temp, f.path(name)); err != nil {
 		return err
 	}
-	d, err := f.fs.OpenDir(f.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncFolder(f.fs, f.dir)
 }
 
 // SetAside moves the database of a damaged folder out of the way, to

@@ -117,16 +117,13 @@ func (t *Table) loadAll(rec *storeRecord) error {
 	d := &t.disk
 	var entries [2]uint64
 	full := false
-	n := 0
 	err := d.db.walk(d.prefix, afterPrefix(d.prefix), func(key, value []byte) error {
 		f, end, user, ok := splitPane(key[len(d.prefix):])
 		if !ok || t.fams[f].words == 0 {
 			return t.corrupt(fmt.Errorf("key %q", key))
 		}
 		entries[f]++
-		if n++; n%1024 == 0 {
-			full = full || t.over()
-		}
+		full = full || t.over()
 		fam := &t.fams[f]
 		i, ok := fam.find(end)
 		if !ok {
@@ -146,7 +143,7 @@ func (t *Table) loadAll(rec *storeRecord) error {
 		return t.insertWhole(p, s, value, genCommitted)
 	})
 	if err != nil {
-		return t.named(err)
+		return err
 	}
 	if t.spill.keys = int(rec.keys) - t.alive; entries != rec.entries || t.spill.keys < 0 || !full && t.spill.keys > 0 {
 		return t.corrupt(fmt.Errorf("has %d and %d accumulators of %d keys, should have %d and %d of %d",
@@ -165,13 +162,4 @@ func (t *Table) insertWhole(p *Pane, s Slot, src []byte, gen uint32) error {
 		return t.corrupt(err)
 	}
 	return nil
-}
-
-// named puts the task into an error that only knew the store.
-func (t *Table) named(err error) error {
-	var c *CorruptError
-	if errors.As(err, &c) && c.Task == "" {
-		c.Task = t.disk.task
-	}
-	return err
 }

@@ -152,6 +152,7 @@ func (p *Pane) entry(s Slot) *uint64 {
 	}
 	if p.pages[n] == nil {
 		p.pages[n] = new(page)
+		p.t.pages++
 	}
 	return &p.pages[n].e[s/blockSlots%pageBlocks]
 }
@@ -196,14 +197,14 @@ func (p *Pane) eachActive(fn func(s Slot, e *uint64)) {
 	}
 }
 
-func (p *Pane) overhead() int64 {
-	n := int64(cap(p.pages)) * 8
+// freePages gives back the pages of a pane that is gone; its blocks are free.
+func (p *Pane) freePages() {
 	for _, pg := range p.pages {
 		if pg != nil {
-			n += pageBytes
+			p.t.pages--
 		}
 	}
-	return n + 128
+	p.pages = nil
 }
 
 // Pane finds the pane of family f that ends at end (ms), nil if there is none.

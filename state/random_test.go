@@ -19,7 +19,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0: a new one")
-	runsFlag = flag.Int("runs", 30, "random runs")
+	runsFlag = flag.Int("runs", 10, "random runs")
 	opsFlag  = flag.Int("ops", 300, "operations per random run")
 )
 
@@ -82,6 +82,7 @@ type randomRun struct {
 	commits   int
 	reopen    bool // panes below the floor come back: then no replay, which would drop them
 	budget    int64
+	split     int
 	keys      []string
 }
 
@@ -102,6 +103,7 @@ func newRandomRun(t *testing.T, seed uint64) *randomRun {
 	if r.rng.IntN(3) > 0 {
 		r.budget = 1 + r.rng.Int64N(20_000)
 	}
+	r.split = 1 << (6 + r.rng.IntN(20))
 	r.floor = [2]int64{math.MinInt64, math.MinInt64}
 	r.oldFloor = r.floor
 	r.must(r.openDB())
@@ -118,6 +120,9 @@ func (r *randomRun) must(err error) {
 
 func (r *randomRun) openDB() (err error) {
 	r.db, err = Open("state", Options{FS: r.fs, Memory: 8 << 20, Budget: r.budget})
+	if err == nil {
+		r.db.split = r.split
+	}
 	return err
 }
 
@@ -187,7 +192,7 @@ func (r *randomRun) step() error {
 	}
 	ops := []op{
 		{40, r.write}, {8, r.remove}, {8, r.expire}, {12, r.commit}, {4, r.rollback}, {6, r.apply}, {2, r.flush},
-		{1, r.crash}, {1, r.restart}, {1, r.handOver}, {4, r.find}, {6, r.compare}, {1, r.setBudget}, {1, r.wipe},
+		{3, r.crash}, {1, r.restart}, {1, r.handOver}, {4, r.find}, {6, r.compare}, {1, r.setBudget}, {1, r.wipe},
 	}
 	sum := 0
 	for _, o := range ops {

@@ -18,21 +18,22 @@ import (
 // closed in several. acc gives the key's words in the pane that ends at end
 // (must be in the range), nil if it has none, valid until fn returns. Spilled
 // keys are read from Pebble as they come and are not loaded. fn may write to
-// the table, but to keys that Scan has already given only.
+// the table, but to keys that Scan has already given only. After an error the
+// last key may have been given in part: roll back.
 func (t *Table) Scan(f Family, lo, hi int64, after string, fn func(key string, acc func(end int64) []uint64) bool) error {
 	sc := &scan{t: t, fam: &t.fams[f], lo: lo, hi: hi}
 	defer sc.close()
 	if err := sc.open(after); err != nil {
-		return t.named(err)
+		return err
 	}
 	for {
 		ok, err := sc.next()
 		if !ok || err != nil {
-			return t.named(err)
+			return err
 		}
 		more := fn(sc.key, sc.acc)
 		if sc.err != nil || !more {
-			return t.named(sc.err)
+			return sc.err
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (t *Table) load(key string, hash uint32) (s Slot, ok bool, err error) {
 						t.spill.keys++
 					}
 				}
-				return 0, false, t.named(err)
+				return 0, false, err
 			}
 			p.evicted--
 			t.spill.loaded = append(t.spill.loaded, loadedAt{s, p.id})
@@ -98,14 +98,14 @@ func (t *Table) loadPane(p *Pane) {
 // eachSpilled calls fn for the keys that Pebble has in pane p and memory has not.
 func (t *Table) eachSpilled(p *Pane, fn func(key string, hash uint32) error) error {
 	from := append([]byte(nil), t.disk.at(p, "")...)
-	return t.named(t.disk.db.walk(from, afterPrefix(from), func(k, _ []byte) error {
+	return t.disk.db.walk(from, afterPrefix(from), func(k, _ []byte) error {
 		key := string(k[len(from):])
 		hash := uint32(xxhash.Sum64String(key))
 		if s, ok := t.lookup(key, hash); ok && t.flags[s]&slotMade == 0 {
 			return nil
 		}
 		return fn(key, hash)
-	}))
+	})
 }
 
 // unload takes back what this interval loaded: a block saved before a load

@@ -48,6 +48,7 @@ type Table struct {
 	disk     disk
 	unsaved  []blockID
 	ghosts   []Slot // dead, but Pebble still has them
+	pages    int    // of all panes
 	pending  int64  // about how many bytes Apply will write
 	budget   int64
 	spill    spill
@@ -344,13 +345,10 @@ func (t *Table) Bytes() int64 {
 func (t *Table) resident() int64 {
 	n := t.heap.used + int64(t.idx.n)*indexBytes + int64(len(t.keys)-len(t.holes))*slotBytes
 	for f := range t.fams {
-		fam := &t.fams[f]
-		n += int64(fam.slab.inUse) * int64(fam.slab.stride) * 8
-		for _, p := range fam.panes {
-			n += p.overhead()
-		}
+		slab := &t.fams[f].slab
+		n += int64(slab.inUse) * int64(slab.stride) * 8
 	}
-	return n
+	return n + int64(t.pages)*pageBytes
 }
 
 const (

@@ -160,7 +160,7 @@ func (t *Table) bury(p *Pane) {
 			}
 		}
 	}
-	p.pages = nil
+	p.freePages()
 	t.dying = append(t.dying, p.id)
 }
 
@@ -175,7 +175,8 @@ func (t *Table) rollback() {
 		case undoOpen:
 			at, _ := p.fam.find(p.end)
 			p.fam.panes = append(p.fam.panes[:at], p.fam.panes[at+1:]...)
-			p.dead, p.pages = true, nil
+			p.dead = true
+			p.freePages()
 			t.dying = append(t.dying, p.id)
 		case undoDrop:
 			p.dead = false

@@ -11,7 +11,7 @@ import (
 // uncommitted. saved tells that Apply was just called.
 func (t *Table) verify(saved bool) error {
 	live := make([]uint32, len(t.keys))
-	blobs, alive, slots := 0, 0, 0
+	blobs, alive, slots, pages := 0, 0, 0, 0
 	for f := range t.fams {
 		fam := &t.fams[f]
 		blocks := 0
@@ -27,6 +27,7 @@ func (t *Table) verify(saved bool) error {
 				if pg == nil {
 					continue
 				}
+				pages++
 				for _, e := range pg.e {
 					if e&dirtyMask != 0 {
 						return fmt.Errorf("pane %d: dirty after the interval", p.end)
@@ -92,6 +93,8 @@ func (t *Table) verify(saved bool) error {
 		}
 	}
 	switch {
+	case pages != t.pages:
+		return fmt.Errorf("%d pages, counted %d", pages, t.pages)
 	case alive != t.alive:
 		return fmt.Errorf("%d keys alive, counted %d", alive, t.alive)
 	case slots != t.idx.n || slots+len(t.holes) != len(t.keys):
