@@ -175,7 +175,9 @@ func (p *process) said() []byte {
 	return text[max(0, len(text)-8000):]
 }
 
-// answers are those of a sink of the pipelines in testdata.
+// sinks are those of the pipelines in testdata, and answers what they must say.
+var sinks = []string{"minutes", "rolling"}
+
 func answers(sink string) truth.Answers {
 	if sink == "minutes" {
 		return truth.Tumbling60()

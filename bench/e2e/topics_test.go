@@ -121,7 +121,7 @@ func (c *cluster) await(pipeline, topic string, n int64, patience time.Duration,
 
 // verify reads both outputs of a pipeline, read committed, and compares.
 func (c *cluster) verify(pipeline string) error {
-	for _, sink := range []string{"minutes", "rolling"} {
+	for _, sink := range sinks {
 		check := truth.NewCheck(answers(sink))
 		if err := c.readCommitted(pipeline+"-"+sink, check.Row); err != nil {
 			return err

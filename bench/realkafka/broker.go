@@ -279,9 +279,11 @@ func freePorts(n int) ([]int, error) {
 }
 
 // clusterID is a random one in the form that Kafka wants: 16 bytes in base64url.
+// The first bits are zero, as one that began with - would be taken for a flag.
 func clusterID() string {
 	var id [16]byte
 	rand.Read(id[:])
+	id[0] &= 0x7f
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
