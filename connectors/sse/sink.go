@@ -37,8 +37,8 @@ func Sink(spec SinkSpec) func(*engine.Context) (engine.Operator, error) {
 
 // sink writes the rows of one task into its partition of the view topic.
 //
-//	row ─▶ gone? ─▶ over max_keys? ─▶ written less than refresh ago? ─▶ pending ─▶ Flush
-//	          └ skip        └ count              └ no: produce
+//	row ─▶ gone? ─▶ over max_keys? ─▶ final? ─▶ pending ─▶ Flush: written less than
+//	          └ skip        └ count      └ produce          refresh ago? it waits on
 type sink struct {
 	ctx  *engine.Context
 	view engine.ViewSpec
@@ -54,7 +54,7 @@ type sink struct {
 	swept    int64             // when expired keys were last taken out of keys, epoch ms
 	rest     int64             // rows refused by max_keys since the start
 	recent   map[string]int64  // when a row was written, for those within refresh
-	pending  map[string][]byte // newest value of rows held back; nil: deleted
+	pending  map[string][]byte // newest value of rows not written yet; nil: deleted
 	held     int               // bytes in pending
 	newest   []engine.Record   // a stream's rows of this commit, at most MaxRows
 	counter  int64             // identity of stream rows without a source record
@@ -88,13 +88,13 @@ func (s *sink) Process(b *engine.Batch, _ engine.Emit) error {
 			continue
 		}
 		if op == engine.Delete {
-			s.delete(s.rowKey(old, i), now)
+			s.delete(s.rowKey(old, i))
 			continue
 		}
 		key := s.rowKey(b, i)
 		if op == engine.Update && old != nil {
 			if was := s.rowKey(old, i); was != key {
-				s.delete(was, now)
+				s.delete(was)
 			}
 		}
 		var end int64
@@ -247,45 +247,40 @@ func (s *sink) admit(key string, end, floor, now int64) bool {
 	return true
 }
 
-// upsert writes a row now, or holds it back if it was written less than
-// refresh ago. A final row is never held back: none comes after it.
+// upsert keeps a row's newest value for Flush. A final row goes at once: none
+// comes after it, and closing a large window should not pile up here.
 func (s *sink) upsert(key string, value []byte, final bool, now int64) {
-	if old, ok := s.pending[key]; ok {
-		s.held -= len(key) + len(old)
-		delete(s.pending, key)
-	}
-	last, ok := s.recent[key]
-	if final || !ok || now-last >= s.view.Refresh.Milliseconds() {
-		s.pendNow(key, value, now)
+	if final {
+		s.drop(key)
+		s.write(key, value, now)
 		return
 	}
 	s.hold(key, slices.Clone(value))
-	if s.held > maxPending {
-		s.release(now)
-	}
+}
+
+// delete keeps a tombstone for Flush.
+func (s *sink) delete(key string) {
+	delete(s.keys, key)
+	s.hold(key, nil)
 }
 
 func (s *sink) hold(key string, value []byte) {
+	s.drop(key)
 	s.pending[key] = value
 	s.held += len(key) + len(value)
 }
 
-// pendNow produces a row.
-func (s *sink) pendNow(key string, value []byte, now int64) {
-	s.recent[key] = now
-	s.ctx.Produce(s.record(key, value))
-}
-
-// delete writes a tombstone; it is never held back, as it may be the last
-// word on a row.
-func (s *sink) delete(key string, now int64) {
+func (s *sink) drop(key string) {
 	if old, ok := s.pending[key]; ok {
 		s.held -= len(key) + len(old)
 		delete(s.pending, key)
 	}
-	delete(s.keys, key)
+}
+
+// write produces a row, or a tombstone.
+func (s *sink) write(key string, value []byte, now int64) {
 	s.recent[key] = now
-	s.ctx.Produce(s.record(key, nil))
+	s.ctx.Produce(s.record(key, value))
 }
 
 // record copies a key and a value into the transaction's arena.
@@ -299,8 +294,9 @@ func (s *sink) record(key string, value []byte) engine.Record {
 	return r
 }
 
-// Flush writes what was held back for a refresh, a stream's newest rows, and
-// once a second the task's mark.
+// Flush is called before each commit. It writes the rows whose last write is
+// refresh ago or longer and all tombstones, a stream's newest rows, and once a
+// second the task's mark.
 func (s *sink) Flush(now int64, all bool, _ engine.Emit) error {
 	if n := len(s.newest) - s.view.MaxRows; n > 0 {
 		s.newest = s.newest[n:]
@@ -309,16 +305,10 @@ func (s *sink) Flush(now int64, all bool, _ engine.Emit) error {
 		s.ctx.Produce(r)
 	}
 	s.newest = s.newest[:0]
-	refresh := s.view.Refresh.Milliseconds()
-	for _, key := range slices.Sorted(maps.Keys(s.pending)) {
-		if all || now-s.recent[key] >= refresh {
-			value := s.pending[key]
-			s.held -= len(key) + len(value)
-			delete(s.pending, key)
-			s.pendNow(key, value, now)
-		}
+	s.release(now, all)
+	if s.held > maxPending {
+		s.release(now, true)
 	}
-	maps.DeleteFunc(s.recent, func(_ string, at int64) bool { return now-at >= refresh })
 	if s.markedAt == 0 || now-s.markedAt >= 1000 || now < s.markedAt {
 		s.markedAt = now
 		s.ctx.Produce(s.record(markKey(s.ctx.Task), s.mark(now).encode()))
@@ -326,13 +316,18 @@ func (s *sink) Flush(now int64, all bool, _ engine.Emit) error {
 	return nil
 }
 
-// release writes everything held back.
-func (s *sink) release(now int64) {
+// release writes what need not wait any longer, in the order of keys.
+func (s *sink) release(now int64, all bool) {
+	refresh := s.view.Refresh.Milliseconds()
+	maps.DeleteFunc(s.recent, func(_ string, at int64) bool { return now-at >= refresh || now < at })
 	for _, key := range slices.Sorted(maps.Keys(s.pending)) {
-		s.pendNow(key, s.pending[key], now)
+		value := s.pending[key]
+		if _, wait := s.recent[key]; wait && value != nil && !all {
+			continue
+		}
+		s.drop(key)
+		s.write(key, value, now)
 	}
-	clear(s.pending)
-	s.held = 0
 }
 
 func (s *sink) mark(now int64) mark {
@@ -378,7 +373,10 @@ func (s *sink) Recall(b []byte) error {
 		if !ok {
 			return errors.New("recall sse sink: the held rows are cut short")
 		}
-		s.hold(string(key), slices.Clone(value))
+		if value = slices.Clone(value); len(value) == 0 {
+			value = nil
+		}
+		s.hold(string(key), value)
 		b = rest
 	}
 	return nil

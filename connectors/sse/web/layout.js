@@ -55,14 +55,25 @@ export function pack(panels) {
     row = [];
     sum = 0;
   };
-  for (const panel of panels) {
-    const w = Math.min(12, Math.max(2, panel.width ?? widths[panel.type] ?? 12));
+  panels.forEach((panel, i) => {
+    const w = Math.min(12, Math.max(2, panel.width ?? even(panels, i)));
     if (sum + w > 12) flush();
     row.push({ panel, w });
     sum += w;
-  }
+  });
   if (row.length) flush();
   return out;
+}
+
+// even is a panel's usual width, or a wider one where its neighbours of the
+// same type need more than a row: five stats are three and two, not four and one.
+function even(panels, i) {
+  const w = widths[panels[i].type] ?? 12;
+  let from = i, to = i + 1;
+  while (from > 0 && panels[from - 1].type === panels[i].type) from--;
+  while (to < panels.length && panels[to].type === panels[i].type) to++;
+  const rows = Math.ceil((to - from) * w / 12);
+  return rows > 1 ? Math.floor(12 / Math.ceil((to - from) / rows)) : w;
 }
 
 // unitOf guesses a unit from a column's name where the panel gives none.

@@ -75,13 +75,13 @@ class Page {
 
   watch(view) {
     if (!view) return;
-    const stream = { store: new Store(), frozen: null, wait: 0 };
+    const stream = { store: new Store(), frozen: null };
     stream.client = new Client(view.stream, {
       onEvent: (kind, data) => {
         stream.store.apply(kind, data, this.now());
         this.dirty = true;
       },
-      onState: (_, detail) => { stream.wait = detail.in ?? 0; this.tick(); },
+      onState: () => this.tick(),
     });
     this.streams.set(view.name, stream);
     stream.client.open();
@@ -90,12 +90,11 @@ class Page {
   // tick refreshes what changes with the clock alone.
   tick() {
     const truth = judge([...this.streams.values()], this.now(), navigator.onLine);
-    let held = 0, wait = 0;
+    let held = 0;
     for (const s of this.streams.values()) {
       if (s.frozen) held += s.store.updates - s.frozen.updates;
-      wait = Math.max(wait, s.wait);
     }
-    this.bar.show(truth, this.paused, held, wait);
+    this.bar.show(truth, this.paused, held);
     document.body.classList.toggle('unsure', !['live', 'catching up', 'connecting'].includes(truth.state));
     if (!this.still && !this.paused && truth.state === 'live') for (const c of this.cards) if (!c.back) c.face.scroll?.();
   }

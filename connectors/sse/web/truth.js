@@ -78,14 +78,14 @@ export class TruthBar {
   }
 
   // show takes judge's answer, and what a paused page holds back.
-  show(t, paused, held, wait) {
+  show(t, paused, held) {
     const state = paused && t.state === 'live' ? 'paused' : t.state;
     if (this.state !== state) {
       this.state = state;
       this.pill.className = 'pill ' + state.replace(' ', '-');
       [this.mark.textContent, this.word.textContent] = words[state];
     }
-    text(this.count, state === 'stale' ? since(t.age) : state === 'paused' ? (held ? '+' + held.toLocaleString() : '') : state === 'reconnecting' && wait ? since(wait) : '');
+    text(this.count, state === 'stale' ? since(t.age) : state === 'paused' ? (held ? '+' + held.toLocaleString() : '') : state === 'reconnecting' || state === 'offline' ? (t.age ? 'rows ' + since(t.age) + ' old' : '') : '');
     this.set('complete to', t.ended ? 'the end' : t.watermark == null ? '–' : clock(t.watermark), true);
     this.set('lag', !t.known ? '–' : t.ended || (t.idle && !t.records) ? 'none' : since(t.lag) + (t.records ? ` · ${t.records.toLocaleString()} rows` : ''), true, t.lag > 60000 && !t.idle);
     this.set('late', t.late.toLocaleString(), true, false);
