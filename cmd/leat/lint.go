@@ -41,9 +41,9 @@ func lintCommand() *cobra.Command {
 
 // minimum is cobra.MinimumNArgs with an error that says what is missing.
 func minimum(n int, what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < n {
-			return coded{exitUsage, fmt.Errorf("which %s?", what)}
+			return coded{exitUsage, fmt.Errorf("missing: %s (leat %s --help)", what, cmd.Name())}
 		}
 		return nil
 	}

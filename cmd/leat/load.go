@@ -4,14 +4,18 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/leatstream/leat/pipelines"
 )
 
 // load reads pipelines and prints what is wrong with them; errors end the
-// command with exit code 3.
-func load(paths []string, stderr io.Writer) (*pipelines.Set, error) {
+// command with exit code 3. Warnings are for those who lint and run.
+func load(paths []string, stderr io.Writer, warnings bool) (*pipelines.Set, error) {
 	set, found := pipelines.Load(paths, os.LookupEnv)
+	if !warnings {
+		found = slices.DeleteFunc(found, func(d pipelines.Diagnostic) bool { return d.Warning })
+	}
 	if err := found.Write(stderr, colored(stderr)); err != nil {
 		return nil, err
 	}
@@ -26,7 +30,7 @@ func load(paths []string, stderr io.Writer) (*pipelines.Set, error) {
 
 // one reads files that must hold one pipeline.
 func one(paths []string, stderr io.Writer) (*pipelines.Pipeline, error) {
-	set, err := load(paths, stderr)
+	set, err := load(paths, stderr, false)
 	if err != nil {
 		return nil, err
 	}

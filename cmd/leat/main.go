@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // zones of format_time do not depend on the host
 
 	"github.com/leatstream/leat/engine"
 	"github.com/spf13/cobra"

@@ -13,7 +13,7 @@ func testCommand() *cobra.Command {
 		Use: "test FILE…", Short: "Run the tests of pipelines: rows in, rows out, on virtual time, without a broker",
 		Args: minimum(1, "a pipeline file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set, err := load(args, cmd.ErrOrStderr())
+			set, err := load(args, cmd.ErrOrStderr(), false)
 			if err != nil {
 				return err
 			}
