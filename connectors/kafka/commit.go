@@ -200,12 +200,13 @@ func (s *Session) abort(ctx context.Context, outcome engine.Outcome, cause error
 func (s *Session) aborted(ctx context.Context, cause error) (engine.Outcome, error) {
 	s.finish()
 	s.unset()
-	if s.current() && s.isMember(ctx) {
-		return engine.Aborted, cause
+	if !s.current() {
+		return engine.LostLease, cause
 	}
-	// The client hears of it with its next heartbeat; we need not wait for that.
-	s.void("evicted")
-	s.cl.ForceRebalance()
+	if member, err := s.isMember(ctx); member || err != nil {
+		return engine.Aborted, cause // with no answer, the next commit will tell
+	}
+	s.evicted()
 	return engine.LostLease, cause
 }
 

@@ -268,11 +268,21 @@ func (s *Session) probe(ctx context.Context, tp engine.TopicPartition, at, end e
 }
 
 // Committed asks the group (stable) for committed offsets and metadata.
-// Partitions without one have Offset -1.
+// Partitions without one have Offset -1. It makes sure afterwards that the lane
+// still owned its partitions then: an answer that another lane has had a part in
+// is an error of Kind Retry.
 func (s *Session) Committed(ctx context.Context, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Committed, error) {
 	all, err := stableOffsets(ctx, s.adm, s.sc.Group)
 	if err != nil {
 		return nil, s.cfg.fail("read committed offsets", err)
+	}
+	member, err := s.isMember(ctx)
+	if err != nil {
+		return nil, s.cfg.fail("read committed offsets", err)
+	}
+	if !member || !s.current() {
+		s.evicted()
+		return nil, engine.E(engine.Retry, "read committed offsets", errStaleMember)
 	}
 	out := make(map[engine.TopicPartition]engine.Committed, len(tps))
 	for _, tp := range tps {
@@ -308,26 +318,42 @@ func (s *Session) Close(leave bool) {
 	// kgo's own Close would wait for a join in progress, and leave in any case.
 	s.stop()
 	s.cl.CloseAllowingRebalance()
+	s.cl.AllowRebalance() // kgo's Close ends with a poll, which its own leaving may wait for
 }
 
-// isMember asks the coordinator whether the client is a member of the group's
-// present generation. A rebalance in progress is a yes.
-func (s *Session) isMember(ctx context.Context) bool {
-	member, generation := s.cl.GroupMetadata()
+// isMember asks the coordinator whether the member that the lane's assignment
+// belongs to is still one of the group's present generation. A rebalance in
+// progress is a yes: the partitions wait for this member.
+func (s *Session) isMember(ctx context.Context) (bool, error) {
+	s.mu.Lock()
+	g := s.group
+	s.mu.Unlock()
 	req := kmsg.NewPtrHeartbeatRequest()
-	req.Group, req.MemberID, req.Generation = s.sc.Group, member, generation
+	req.Group, req.MemberID, req.Generation = s.sc.Group, g.member, g.generation
 	if s.sc.InstanceID != "" {
 		req.InstanceID = &s.sc.InstanceID
 	}
 	resp, err := req.RequestWith(ctx, s.cl)
 	if err != nil {
-		return true // nobody said otherwise
+		return false, err
 	}
 	switch err := kerr.ErrorForCode(resp.ErrorCode); {
 	case errors.Is(err, kerr.UnknownMemberID), errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.FencedInstanceID):
-		return false
+		return false, nil
+	case err == nil, errors.Is(err, kerr.RebalanceInProgress):
+		return true, nil
+	default:
+		return false, err
 	}
-	return true
+}
+
+// evicted acts on the news that the lane's assignment is gone. The client hears
+// of it with its next heartbeat; there is no need to wait for that.
+func (s *Session) evicted() {
+	if s.current() {
+		s.void("evicted")
+	}
+	s.cl.ForceRebalance()
 }
 
 var _ engine.Session = (*Session)(nil)
