@@ -1,6 +1,8 @@
 package pipelines
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/leatstream/leat/connectors/kafka"
@@ -138,4 +140,15 @@ func (l *loader) texts(n *node, of string) []string {
 		}
 	}
 	return out
+}
+
+// ConfigReference is the part of docs/reference.md on leat.yaml.
+func ConfigReference() string {
+	var b strings.Builder
+	b.WriteString("\n# Reference of leat.yaml\n")
+	for _, k := range configKinds {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", k.Group, k.Doc)
+		writeKeys(&b, k.Keys)
+	}
+	return b.String()
 }

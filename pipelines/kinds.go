@@ -63,7 +63,7 @@ var kinds = []*Kind{
 		{Name: "name", Type: "pipeline name", Required: true, Doc: "Application id: consumer group, prefix of internal topics and of state. `[a-z0-9][a-z0-9-]{0,59}`."},
 		{Name: "description", Type: "text", Doc: "One line for people; shown by `leat explain` and on the dashboard."},
 		{Name: "vars", Type: "mapping of constants", Doc: "Typed constants: `vars.limit` in expressions. The type follows the text: `1` int, `1.5` double, `true` bool, anything else or quoted: string."},
-		{Name: "sources", Type: "mapping name: source", Group: "source", Doc: "Streams that are read.", Not: []string{"source", "inputs", "input"}},
+		{Name: "sources", Type: "mapping name: source", Required: true, Group: "source", Doc: "Streams that are read.", Not: []string{"source", "inputs", "input"}},
 		{Name: "tables", Type: "mapping name: table", Group: "table", Doc: "Topics read as the newest row per key."},
 		{Name: "transforms", Type: "list of transforms", Group: "transform", Doc: "What happens to the rows, in order.", Not: []string{"processors", "steps", "operators"}},
 		{Name: "sinks", Type: "list of sinks", Required: true, Group: "sink", Doc: "Where results go.", Not: []string{"outputs", "output", "sink"}},
@@ -345,6 +345,17 @@ func kindNames(group string) []string {
 	return append(now, soon...)
 }
 
+// runningKinds lists the type: words of a group that this version runs.
+func runningKinds(group string) []string {
+	var out []string
+	for _, k := range kinds {
+		if k.Group == group && !k.Later {
+			out = append(out, k.Name)
+		}
+	}
+	return out
+}
+
 // homes gives the keys of kind under which a key called name would be at home:
 // "advance" of an aggregate belongs under "window".
 func (k *Kind) homes(name string) []string {
@@ -385,17 +396,23 @@ func Reference() string {
 		if len(k.Keys) == 0 {
 			continue
 		}
-		b.WriteString("\n| key | value | default | meaning |\n|---|---|---|---|\n")
-		for _, key := range k.Keys {
-			def := key.Default
-			if key.Required {
-				def = "**required**"
-			}
-			cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key.Name, cell(key.Type), cell(def), cell(key.Doc))
-		}
+		b.WriteString("\n")
+		writeKeys(&b, k.Keys)
 	}
 	sort.Strings(soon)
 	fmt.Fprintf(&b, "\n## Not supported yet\n\nThe language has a place for these; a file that uses them is refused with an error that names them: %s.\n", strings.Join(soon, ", "))
 	return b.String()
+}
+
+// writeKeys writes keys as a table of Markdown.
+func writeKeys(b *strings.Builder, keys []Key) {
+	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+	b.WriteString("| key | value | default | meaning |\n|---|---|---|---|\n")
+	for _, key := range keys {
+		def := key.Default
+		if key.Required {
+			def = "**required**"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", key.Name, cell(key.Type), cell(def), cell(key.Doc))
+	}
 }
