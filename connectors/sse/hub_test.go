@@ -355,7 +355,7 @@ func TestStormOfReconnectsEncodesOnce(t *testing.T) {
 		}
 		w := newWorld(t, topic, Options{}, boardSpec(1))
 		defer w.stop()
-		const n = 2000
+		const n = 1000
 		clients := make([]*client, n)
 		for i := range clients {
 			clients[i] = w.open(live, "")
@@ -418,7 +418,7 @@ func TestDrainSpreadsTheClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, newMemory(1), Options{}, boardSpec(1))
 		defer w.stop()
-		clients := make([]*client, 1000)
+		clients := make([]*client, 400)
 		for i := range clients {
 			clients[i] = w.open(live, "")
 		}
@@ -432,8 +432,8 @@ func TestDrainSpreadsTheClients(t *testing.T) {
 			drained <- time.Since(start)
 		}()
 		pass(6 * time.Second)
-		if n := w.count.get("connections"); n < 650 || n > 850 || w.hub.Ready() {
-			t.Errorf("after a quarter of the time %v of 1000 are left, ready %v", n, w.hub.Ready())
+		if n := w.count.get("connections"); n < 260 || n > 340 || w.hub.Ready() {
+			t.Errorf("after a quarter of the time %v of 400 are left, ready %v", n, w.hub.Ready())
 		}
 		if took := <-drained; took > 25*time.Second || took < 20*time.Second {
 			t.Errorf("drained in %v", took)

@@ -92,6 +92,5 @@ func defaults(v engine.ViewSpec) engine.ViewSpec {
 	if v.MaxKeys <= 0 {
 		v.MaxKeys = 100000
 	}
-	v.Tasks = max(v.Tasks, 1)
 	return v
 }

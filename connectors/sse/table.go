@@ -71,12 +71,16 @@ type ring []struct {
 func newTable(spec engine.ViewSpec) *table {
 	t := &table{spec: spec, rows: map[string]*row{}, floor: engine.MinTime, marks: make([]mark, spec.Tasks)}
 	t.list.prev, t.list.next = &t.list, &t.list
-	t.grow(spec.Tasks)
+	t.grow(max(1, spec.Tasks))
 	return t
 }
 
-// grow makes room for n partitions.
+// grow makes room for n partitions, each a task's: where the spec does not say
+// how many tasks there are, every partition must have told its time.
 func (t *table) grow(n int) {
+	for t.spec.Tasks == 0 && len(t.marks) < n {
+		t.marks = append(t.marks, mark{})
+	}
 	for len(t.pos) < n {
 		t.pos = append(t.pos, 0)
 		t.horizon = append(t.horizon, 0)

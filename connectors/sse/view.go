@@ -81,7 +81,7 @@ func (v *view) follow(ctx context.Context, tailer Tailer) error {
 			return fmt.Errorf("read %s: the topic does not exist yet", v.spec.Topic)
 		}
 	} else {
-		v.identify("", v.spec.Tasks)
+		v.identify("", max(1, v.spec.Tasks))
 	}
 	if e, ok := tailer.(ender); ok && !v.asked() {
 		ends, err := e.EndOffsets(ctx, v.spec.Topic)
