@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"syscall"
 	"time"
+
+	"github.com/leatstream/leat/state"
 )
 
 // lane is one goroutine with its own member of the consumer group and its own
@@ -71,7 +74,9 @@ func (l *lane) run(ctx context.Context) error {
 			return nil
 		case err == nil:
 			return nil
-		case KindOf(err) == Fenced || KindOf(err) == Retry:
+		case KindOf(err) == Fenced || KindOf(err) == Retry || KindOf(err) == Environment && l.joined && !fullDisk(err):
+			// A broker that goes away while we run comes back; one that was never
+			// there, or that refused us from the start, is for a person to mend.
 			l.log.Warn("session dropped, joining again", "err", err)
 			if !sleep(ctx, time.Second) {
 				return nil
@@ -465,7 +470,7 @@ func (l *lane) apply() error {
 	for _, t := range l.tasks {
 		if t.task != nil && t.task.Lease() != nil {
 			if err := t.task.Lease().Apply(); err != nil {
-				return E(Corrupt, fmt.Sprintf("apply task %s", t.id), err)
+				return stateError(fmt.Sprintf("apply task %s", t.id), err)
 			}
 		}
 	}
@@ -502,5 +507,18 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
+
+// stateError gives an error of the state folder its kind.
+func stateError(op string, err error) error {
+	switch {
+	case errors.Is(err, state.ErrStale):
+		return E(Fenced, op, err)
+	case fullDisk(err):
+		return E(Environment, op, fmt.Errorf("the disk of the state folder is full: %w", err))
+	}
+	return E(Corrupt, op, err)
+}
+
+func fullDisk(err error) bool { return errors.Is(err, syscall.ENOSPC) }
 
 var errLostTask = errors.New("the task was taken away while it was restored")

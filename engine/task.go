@@ -41,7 +41,8 @@ type Task struct {
 	arena   arena
 	closing bool // an Advance ran out of budget: inputs are paused until it is done
 
-	changed bool // rows were read, time moved or something was produced since the last commit
+	refused error // a record the broker would refuse, under the policy fail
+	changed bool  // rows were read, time moved or something was produced since the last commit
 	meta    *taskMeta
 	rate    errorRate
 	Stats   *TaskStats
@@ -161,7 +162,7 @@ func (t *Task) context(n *node) *Context {
 		Bad: func(stage Stage, b *Batch, row int32, err error) error {
 			return t.bad(n.spec.Name, n.spec.Errors, stage, b, row, err)
 		},
-		Produce: t.produce, Arena: t.arena.take, Partitions: t.env.Partitions,
+		Produce: func(r Record) { t.produce(n.spec, r) }, Arena: t.arena.take, Partitions: t.env.Partitions,
 		Count:     t.Stats.count,
 		Watermark: func() int64 { return n.in },
 		Idle:      t.idle,
@@ -249,6 +250,9 @@ func (t *Task) Prepare(all bool, commit int64) (dirty bool, err error) {
 			}
 		}
 	}
+	if t.refused != nil {
+		return false, t.refused
+	}
 	if !t.changed && len(t.out) == 0 {
 		return false, nil
 	}
@@ -325,22 +329,40 @@ func (t *Task) RolledBack() error {
 }
 
 func (t *Task) reset() {
-	t.out, t.outSize, t.changed, t.meta = t.out[:0], 0, false, nil
+	t.out, t.outSize, t.changed, t.meta, t.refused = t.out[:0], 0, false, nil, nil
 }
 
 // produce adds a record to the transaction after checking what the broker
 // would refuse: a refused record would otherwise abort the same transaction
 // for ever.
-func (t *Task) produce(r Record) {
+func (t *Task) produce(n *NodeSpec, r Record) {
 	if t.env.Limits != nil {
-		if l := t.env.Limits(r.Topic); l != (Limits{}) && !l.LogAppendTime {
+		l := t.env.Limits(r.Topic)
+		if l != (Limits{}) && !l.LogAppendTime {
 			r.Time = l.clamp(r.Time, t.env.Now())
+		}
+		if size := len(r.Key) + len(r.Value); l.MaxBytes > 0 && size+recordSlack > l.MaxBytes {
+			t.tooLarge(n, r, size, l.MaxBytes)
+			return
 		}
 	}
 	t.out = append(t.out, r)
 	t.outSize += len(r.Key) + len(r.Value)
 	if !internalTopic(r.Topic) {
 		t.Stats.pendingOut++
+	}
+}
+
+// recordSlack is what framing and our headers add to a record.
+const recordSlack = 512
+
+// tooLarge applies the policy for produce errors to a record that the broker
+// would refuse. fail is remembered: the task stops at its next Prepare.
+func (t *Task) tooLarge(n *NodeSpec, r Record, size, limit int) {
+	cause := fmt.Errorf("a record of %d bytes is too large for topic %s (max.message.bytes %d)", size, r.Topic, limit)
+	b := &Batch{Src: &Rows{Topic: r.Topic, Partition: r.Partition, Keys: [][]byte{r.Key}, Values: [][]byte{r.Value}, Offsets: []int64{-1}, Times: []int64{r.Time}}}
+	if err := t.bad(n.Name, n.Errors, StageProduce, b, 0, cause); err != nil && t.refused == nil {
+		t.refused = err
 	}
 }
 

@@ -282,7 +282,7 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition)
 			}
 		}
 		if !errors.Is(err, state.ErrLeased) {
-			return restored{err: E(Corrupt, fmt.Sprintf("open state of %s", name), err)}
+			return restored{err: stateError("open state of "+name, err)}
 		}
 		if !sleep(ctx, restoreRetry) { // a sibling lane still holds it
 			return restored{err: E(Retry, "restore", errLostTask)}
@@ -327,7 +327,7 @@ func (w *Worker) discard(ch <-chan restored) {
 func (w *Worker) flushLoop(ctx context.Context) error {
 	for sleep(ctx, w.opts.FlushEvery) {
 		if err := w.db.Flush(); err != nil {
-			return E(Corrupt, "flush state", err)
+			return stateError("flush state", err)
 		}
 	}
 	return nil

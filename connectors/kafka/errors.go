@@ -16,7 +16,7 @@ import (
 // ErrOffsetOutOfRange reports a position outside the log: purged by retention,
 // compaction or DeleteRecords, or beyond its end. Whoever reads a changelog
 // rebuilds the store from the log's start; whoever reads a source stops.
-var ErrOffsetOutOfRange = errors.New("offset out of range")
+var ErrOffsetOutOfRange = engine.ErrOffsetOutOfRange
 
 // ErrTruncated reports that records already read are no longer in the log: an
 // unclean leader election lost them.
