@@ -200,6 +200,11 @@ func (v *view) tick(withMark bool) {
 		v.mu.Unlock()
 		return
 	}
+	if len(v.groups) == 0 { // nobody looks: who comes begins with a snapshot
+		v.ticked, v.table.changes = v.table.version, 0
+		v.mu.Unlock()
+		return
+	}
 	from := v.ticked
 	rows, ok := v.table.since(from)
 	conflated := int(v.table.changes) - len(rows)

@@ -24,7 +24,7 @@ export class Card {
     this.el.append(head, this.body, this.empty);
     const Kind = kinds[panel.type] ?? kinds.table;
     this.face = new Kind(panel, this, page);
-    if (Kind !== kinds.table && panel.type !== 'stat') head.append(this.switch());
+    if (Kind !== kinds.table && this.face.tabled !== false) head.append(this.switch());
     this.drawn = -1;
   }
 
@@ -64,9 +64,10 @@ export class Card {
 
   // draw is called on an animation frame, with the store to show.
   draw(store) {
-    if (this.drawn === store.version) return;
-    this.drawn = store.version;
-    const bare = store.ready && store.rows.size === 0;
+    const version = this.face.alwaysOn ? store.markAt : store.version;
+    if (this.drawn === version) return;
+    this.drawn = version;
+    const bare = store.ready && store.rows.size === 0 && !this.face.alwaysOn;
     this.empty.hidden = !bare;
     if (bare) this.empty.textContent = `No rows yet in ${this.panel.view}. They appear here as soon as the pipeline writes some.`;
     this.el.classList.toggle('is-empty', bare);

@@ -16,6 +16,19 @@ export function stepsOf(low, high, n) {
   return steps;
 }
 
+// decadesOf gives the powers of ten around [low, high], and 2 and 5 between
+// them where there are few.
+export function decadesOf(low, high) {
+  const few = high / low < 1000;
+  const steps = [];
+  for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++) {
+    for (const m of few ? [1, 2, 5] : [1]) steps.push(+(m * 10 ** e).toPrecision(3));
+  }
+  const from = Math.max(0, steps.findLastIndex((v) => v <= low));
+  const to = steps.findIndex((v) => v >= high);
+  return steps.slice(from, to < 0 ? steps.length : to + 1);
+}
+
 const spans = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400].map((s) => s * 1000);
 
 // timesOf gives about n round instants in [from, to].
@@ -162,34 +175,54 @@ export class Chart {
   }
 
   scale(c, width, height) {
-    const { lines, from, to, unit } = this.data;
+    const { from, to, unit, log } = this.data;
+    const bottom = height - pad.bottom;
+    const { low, high, steps } = log ? this.decades() : this.steps(Math.max(2, Math.floor((bottom - pad.top) / 44)));
+    const labels = steps.map((v) => short(v, unit));
+    const left = this.left = pad.left + Math.ceil(Math.max(...labels.map((l) => c.measureText(l).width))) + 8;
+    const right = width - pad.right;
+    this.width = width;
+    const part = log ? (v) => Math.log(Math.max(v, low) / low) / Math.log(high / low) : (v) => (v - low) / (high - low);
+    return { left, right, bottom, steps, labels, from, to,
+      x: (t) => left + (t - from) / (to - from || 1) * (right - left),
+      y: (v) => bottom - part(v) * (bottom - pad.top) };
+  }
+
+  // extent is the least and the greatest value shown that passes.
+  extent(passes) {
+    const { lines, from, to } = this.data;
     let low = Infinity, high = -Infinity;
     for (const l of lines) {
       for (const p of l.points) {
-        if (p.y == null || p.x < from || p.x > to) continue;
+        if (p.y == null || p.x < from || p.x > to || !passes(p.y)) continue;
         if (p.y < low) low = p.y;
         if (p.y > high) high = p.y;
       }
     }
+    return [low, high];
+  }
+
+  // decades is the axis of a log scale; what is not above 0 lies on its floor.
+  decades() {
+    let [low, high] = this.extent((v) => v > 0);
+    if (low > high) [low, high] = [1, 10];
+    const steps = decadesOf(low, high);
+    if (steps.length < 2) steps.push(steps[0] * 10);
+    return { low: steps[0], high: steps.at(-1), steps };
+  }
+
+  steps(count) {
+    let [low, high] = this.extent(() => true);
     if (low > high) [low, high] = [0, 1];
     // Zero belongs on the axis unless the values are far from it.
     if (low > 0 && low < 0.6 * high) low = 0;
     if (high < 0 && high > 0.6 * low) high = 0;
     if (low === high) { high += Math.abs(high) * 0.5 || 1; if (low > 0) low = 0; }
-    const bottom = height - pad.bottom;
-    const count = Math.max(2, Math.floor((bottom - pad.top) / 44));
-    let steps = stepsOf(low, high, count);
+    const steps = stepsOf(low, high, count);
     const step = steps.length > 1 ? steps[1] - steps[0] : 1;
     if (low < steps[0]) steps.unshift(steps[0] - step);
-    low = Math.min(low, steps[0]);
-    if (high > steps.at(-1)) { high = steps.at(-1) + step; steps.push(high); }
-    const labels = steps.map((s) => short(Math.abs(s) < step * 1e-9 ? 0 : s, unit));
-    const left = this.left = pad.left + Math.ceil(Math.max(...labels.map((l) => c.measureText(l).width))) + 8;
-    const right = width - pad.right;
-    this.width = width;
-    return { left, right, bottom, steps, labels, from, to,
-      x: (t) => left + (t - from) / (to - from || 1) * (right - left),
-      y: (v) => bottom - (v - low) / (high - low) * (bottom - pad.top) };
+    if (high > steps.at(-1)) steps.push(steps.at(-1) + step);
+    return { low: steps[0], high: steps.at(-1), steps: steps.map((v) => Math.abs(v) < step * 1e-9 ? 0 : v) };
   }
 
   axes(c, s) {
@@ -350,7 +383,7 @@ export class Chart {
 
 // spark draws a small line without axes into a canvas: the same marks as a
 // chart's.
-export function spark(canvas, points, color) {
+export function spark(canvas, points, color, zero = false) {
   const { clientWidth: width, clientHeight: height } = canvas;
   if (!width || !height) return;
   const ratio = window.devicePixelRatio || 1;
@@ -361,7 +394,7 @@ export function spark(canvas, points, color) {
   const known = points.filter((p) => p.y != null);
   if (known.length < 2) return;
   let low = Math.min(...known.map((p) => p.y)), high = Math.max(...known.map((p) => p.y));
-  if (low > 0 && low < 0.6 * high) low = 0;
+  if (low > 0 && (zero || low < 0.6 * high)) low = 0;
   if (low === high) { low -= 1; high += 1; }
   const x = (i) => 2 + i / (known.length - 1) * (width - 6);
   const y = (v) => height - 3 - (v - low) / (high - low) * (height - 8);

@@ -1,7 +1,7 @@
 // Which panels a dashboard has, and how wide they are. Pure, tested in node.
 
 const numeric = new Set(['int', 'double']);
-const widths = { stat: 3, timeseries: 6, topk: 6, table: 12 };
+const widths = { stat: 3, lag: 3, timeseries: 6, topk: 6, table: 12 };
 
 // panelsOf gives a dashboard's panels; where it has none, one for each number
 // that the views offer, and a table.

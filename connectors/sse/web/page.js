@@ -33,7 +33,7 @@ class Page {
   get still() { return this.motion.matches; }
   color(n) { return this.palette[n] ??= getComputedStyle(document.documentElement).getPropertyValue('--s' + n).trim(); }
   number(name) {
-    if (!this.names.has(name)) this.names.set(name, this.names.size % 8 + 1);
+    if (!this.names.has(name)) this.names.set(name, this.names.size % 12 + 1);
     return this.names.get(name);
   }
   cursor(time, from) { for (const c of this.cards) if (c.face !== from) c.face.cursor?.(time); }

@@ -11,7 +11,7 @@ const combinators = {
 };
 
 export function combineOf(panel) {
-  if (combinators[panel.combine] || panel.combine === 'avg') return panel.combine;
+  if (Object.hasOwn(combinators, panel.fn ?? '') || panel.fn === 'avg') return panel.fn;
   const name = panel.value ?? '';
   if (/^(min|lowest|earliest)(_|$)|(_|^)min$/.test(name)) return 'min';
   if (/^(p\d+|max|median|highest|latest|quantile)(_|$)|(_|^)(p\d+|max|median)$/.test(name)) return 'max';

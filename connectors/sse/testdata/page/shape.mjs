@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stepsOf, timesOf, typicalStep } from '../web/chart.js';
+import { decadesOf, stepsOf, timesOf, typicalStep } from '../web/chart.js';
 import { full, short, since } from '../web/format.js';
 import { pack, panelsOf, titleOf, unitOf } from '../web/layout.js';
 import { columnsOf, combineOf, compare, isOpen, stat, timeseries, topk } from '../web/shape.js';
@@ -38,7 +38,7 @@ test('final says more than the watermark', () => {
 });
 
 test('names decide how values are put together', () => {
-  const of = (value, combine) => combineOf({ value, combine });
+  const of = (value, fn) => combineOf({ value, fn });
   assert.deepEqual(['orders', 'revenue', 'p95_ms', 'avg_price', 'min_t', 'max', 'error_rate', 'mint'].map((v) => of(v)),
     ['sum', 'sum', 'max', 'avg', 'min', 'max', 'avg', 'sum']);
   assert.equal(of('p95_ms', 'sum'), 'sum');
@@ -79,6 +79,8 @@ test('numbers', () => {
 test('axes have round steps', () => {
   assert.deepEqual(stepsOf(0, 100, 4), [0, 25, 50, 75, 100]);
   assert.deepEqual(stepsOf(3, 3, 4), [3]);
+  assert.deepEqual(decadesOf(3, 4000), [1, 10, 100, 1000, 10000]);
+  assert.deepEqual(decadesOf(3, 40), [2, 5, 10, 20, 50]);
   const { times, step } = timesOf(61000, 300000, 4);
   assert.equal(step, 60000);
   assert.deepEqual(times, [120000, 180000, 240000, 300000]);

@@ -9,6 +9,7 @@ export class Stat {
   constructor(panel, card, page) {
     this.panel = panel;
     this.page = page;
+    this.tabled = false; // a number needs no table
     this.unit = unitOf(panel);
     this.seen = [];
     const row = document.createElement('div');

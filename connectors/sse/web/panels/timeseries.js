@@ -12,7 +12,7 @@ export class Timeseries {
     this.page = page;
     this.unit = unitOf(panel);
     this.off = new Set();     // lines taken away
-    this.colors = new Map();  // line → 1 to 8
+    this.colors = new Map();  // line → 1 to 12
     this.host = document.createElement('div');
     this.host.className = 'chart';
     this.legend = document.createElement('div');
@@ -23,7 +23,7 @@ export class Timeseries {
 
   draw(store) {
     this.store = store;
-    const shape = timeseries(store, this.panel, this.panel.top ?? 8);
+    const shape = timeseries(store, this.panel, this.panel.top ?? 12);
     this.shape = shape;
     this.color(shape.lines);
     this.scroll();
@@ -39,7 +39,7 @@ export class Timeseries {
     const range = this.page.range ?? Infinity;
     const step = Math.max(1000, ...lines.slice(0, 1).map((l) => l.points.length > 1 ? l.points[1].x - l.points[0].x : 0));
     const from = Math.max(to - range, Math.min(first, to - 12 * step));
-    this.chart.set({ lines: lines.filter((l) => !this.off.has(l.name)), from, to, unit: this.unit });
+    this.chart.set({ lines: lines.filter((l) => !this.off.has(l.name)), from, to, unit: this.unit, log: this.panel.scale === 'log' });
   }
 
   // color: a line keeps its colour while it is here, and a name has the same
@@ -51,7 +51,7 @@ export class Timeseries {
       if (!this.colors.has(line.name)) {
         const taken = new Set(this.colors.values());
         let n = lines.length === 1 ? 1 : this.page.number(line.name);
-        for (let i = 0; i < 8 && taken.has(n); i++) n = n % 8 + 1;
+        for (let i = 0; i < 12 && taken.has(n); i++) n = n % 12 + 1;
         this.colors.set(line.name, n);
       }
       line.color = this.page.color(this.colors.get(line.name));
