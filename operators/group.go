@@ -30,6 +30,7 @@ type grouper struct {
 	buf     []byte
 	cols    []*engine.Column
 	starts  []int
+	keep    []int32
 }
 
 func newGrouper(columns []GroupColumn, out *engine.Schema) *grouper {
@@ -71,7 +72,7 @@ func (g *grouper) rows(b *engine.Batch, in []engine.Column, sel []int32, bad fun
 		if c.Nulls == nil {
 			continue
 		}
-		keep := make([]int32, 0, len(sel))
+		keep := g.keep[:0] // sel may be in it: what is kept moves to the front
 		for _, i := range sel {
 			if c.Nulls[i] {
 				nulls++
@@ -79,13 +80,13 @@ func (g *grouper) rows(b *engine.Batch, in []engine.Column, sel []int32, bad fun
 			}
 			keep = append(keep, i)
 		}
-		sel = keep
+		g.keep, sel = keep, keep
 	}
 	if g.raw {
 		g.keys = g.cols[0].Strs
 		return sel, nulls, nil
 	}
-	if cap(g.keys) < b.N || len(g.columns) == 0 {
+	if cap(g.keys) < b.N {
 		g.keys = make([]string, b.N)
 	}
 	g.keys = g.keys[:b.N]
@@ -112,8 +113,11 @@ func appendKey(dst []byte, c *engine.Column, t engine.Type, i int32) []byte {
 		return binary.BigEndian.AppendUint64(dst, uint64(c.Ints[i]))
 	case engine.Double:
 		v := c.Doubles[i]
-		if v == 0 {
+		switch {
+		case v == 0:
 			v = 0 // -0 and 0 are one group
+		case v != v:
+			v = math.NaN() // so are all NaN
 		}
 		return binary.BigEndian.AppendUint64(dst, math.Float64bits(v))
 	case engine.Bool:
