@@ -10,15 +10,19 @@ import (
 // if the old row had passed.
 func Filter(where *expr.Program) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
-		return &filter{ctx: ctx, now: where.New(), before: where.New()}, nil
+		f := &filter{now: where.New(), before: where.New()}
+		f.bad = func(row int32, err error) error { return ctx.Bad(engine.StageExpression, f.in, row, err) }
+		return f, nil
 	}
 }
 
 type filter struct {
-	ctx         *engine.Context
 	now, before *expr.Eval
+	in          *engine.Batch            // at hand
+	bad         func(int32, error) error // reports a row of it
 	out         engine.Batch
 	sel, old    []int32
+	news, olds  []int32
 	passed      []bool // per row: the old row passed
 	passes      []bool // per row: the new row passes
 	ops         []engine.Op
@@ -26,9 +30,9 @@ type filter struct {
 
 // Process filters one batch.
 func (f *filter) Process(b *engine.Batch, out engine.Emit) error {
-	bad := func(row int32, err error) error { return f.ctx.Bad(engine.StageExpression, b, row, err) }
+	f.in = b
 	if b.Op == nil {
-		sel, err := f.now.Filter(b, b.Cols, b.Sel, f.sel, bad)
+		sel, err := f.now.Filter(b, b.Cols, b.Sel, f.sel, f.bad)
 		if err != nil {
 			return err
 		}
@@ -36,14 +40,14 @@ func (f *filter) Process(b *engine.Batch, out engine.Emit) error {
 		f.out.Sel = sel
 		return out(&f.out)
 	}
-	return f.changes(b, out, bad)
+	return f.changes(b, out)
 }
 
 // changes filters a table's changes: what matters is whether the old row
 // passed and whether the new one does.
-func (f *filter) changes(b *engine.Batch, out engine.Emit, bad func(int32, error) error) error {
+func (f *filter) changes(b *engine.Batch, out engine.Emit) error {
 	f.passed, f.passes = reset(f.passed, b.N), reset(f.passes, b.N)
-	var news, olds []int32
+	news, olds := f.news[:0], f.olds[:0]
 	for _, i := range b.Sel {
 		if b.Op[i] != engine.Delete {
 			news = append(news, i)
@@ -52,8 +56,9 @@ func (f *filter) changes(b *engine.Batch, out engine.Emit, bad func(int32, error
 			olds = append(olds, i)
 		}
 	}
+	f.news, f.olds = news, olds
 	var err error
-	if f.sel, err = f.now.Filter(b, b.Cols, news, f.sel, bad); err != nil {
+	if f.sel, err = f.now.Filter(b, b.Cols, news, f.sel, f.bad); err != nil {
 		return err
 	}
 	for _, i := range f.sel {
