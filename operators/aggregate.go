@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,8 @@ const (
 // AggregateStores lists the one store of an aggregate.
 func AggregateStores(name string, s AggregateSpec) []state.Spec {
 	f := state.FamilySpec{Words: accHead}
-	print := []string{fmt.Sprintf("aggregate/1 %+v update=%v", s.Window, s.Update)}
+	update := s.Update || s.Window.Kind == ""
+	print := []string{fmt.Sprintf("aggregate/1 %+v update=%v", s.Window, update)}
 	for i, g := range s.Group {
 		print = append(print, g.Name+":"+s.Out.Fields[i].Type.String())
 	}
@@ -60,11 +62,20 @@ func AggregateStores(name string, s AggregateSpec) []state.Spec {
 			f.Blobs = append(f.Blobs, f.Words+w)
 		}
 		f.Words += a.Fn.Words()
-		print = append(print, a.Name+"="+a.Text)
+		// The types of the arguments, too: the words of sum(x) are others when x
+		// has become a double.
+		text := a.Name + "=" + a.Text
+		for _, arg := range a.Args {
+			text += " " + arg.Type().String()
+		}
+		if a.Where != nil {
+			text += " where " + a.Where.String()
+		}
+		print = append(print, text)
 	}
 	spec := state.Spec{Name: name, Fingerprint: strings.Join(print, "\n")}
 	spec.Families[state.Panes] = f
-	if s.Update {
+	if update {
 		spec.Families[state.Sent] = f
 	}
 	return []state.Spec{spec}
@@ -86,20 +97,19 @@ func Aggregate(s AggregateSpec) func(*engine.Context) (engine.Operator, error) {
 			return nil, errors.New("a window over a table is not supported yet")
 		}
 		a := &aggregator{spec: s, ctx: ctx, table: ctx.Tables[0], assign: assign, closedTo: engine.MinTime,
-			group: newGrouper(s.Group, s.Out), fold: newFold(s.Aggregates, s.TableInput), windowed: s.Window.Kind != "",
+			now: newSide(s), fold: newFold(s.Aggregates), windowed: s.Window.Kind != "",
 			update: s.Update || s.Window.Kind == ""}
+		a.bad = func(row int32, err error) error { return ctx.Bad(engine.StageExpression, a.batch, row, err) }
+		if s.TableInput {
+			a.before = newSide(s)
+		}
 		a.splits = 1
 		if a.windowed {
-			// How many windows a pane can be in: the room for partly late rows. Where
-			// size is no multiple of advance some panes are in one window more.
-			first := assign.EndsAfter(0)
-			for t := first; t < assign.NextEnd(first); t += assign.PaneWidth() {
-				n := int64(0)
-				for range window.Ends(assign, t) {
-					n++
-				}
-				a.splits = max(a.splits, n)
-			}
+			// How many windows a row can be in: the room for partly late rows. Where
+			// size is no multiple of advance some rows are in one window more.
+			end := assign.EndsAfter(0)
+			size, advance := end-assign.Start(end), assign.NextEnd(end)-end
+			a.splits = (size + advance - 1) / advance
 		}
 		a.out = newResults(a)
 		if s.Having != nil {
@@ -128,17 +138,20 @@ type aggregator struct {
 	// not take; its id in the table is end*splits + k.
 	splits int64
 
-	group  *grouper
+	now    *side
+	before *side // of changes of a table; else nil
 	fold   *fold
 	having engine.Operator
 	out    *results
-	slots  []state.Slot
+	batch  *engine.Batch            // at hand
+	bad    func(int32, error) error // reports a row of it
 
 	closedTo int64 // windows with an end at or before it are closed
 	cursor   cursor
 	pane     paneCache
 	pending  map[touch]struct{} // changed since the last update
 	flushed  int64              // ctx.Now of the last update
+	kept     int64              // flushed, as of the last commit
 	active   []state.Slot
 }
 
@@ -157,85 +170,111 @@ type touch struct {
 
 // paneCache remembers the pane of the last row: rows come nearly in order.
 type paneCache struct {
-	from, end   int64 // the pane [from, end); end 0: nothing cached
+	from, end   int64 // the pane [from, end)
 	first, last int64 // ends of the windows that hold it
-	pane        *state.Pane
+	id          int64
+	pane        *state.Pane // nil: nothing cached
 }
 
 // Process folds one batch.
 func (a *aggregator) Process(b *engine.Batch, out engine.Emit) error {
-	bad := func(row int32, err error) error { return a.ctx.Bad(engine.StageExpression, b, row, err) }
-	if b.Op == nil {
-		return a.side(b, b.Cols, b.Sel, false, bad)
+	a.batch = b
+	if b.Op != nil {
+		return a.changes(b)
 	}
-	var olds, news []int32
-	for _, i := range b.Sel {
-		if b.Op[i] != engine.Insert {
-			olds = append(olds, i)
-		}
-		if b.Op[i] != engine.Delete {
-			news = append(news, i)
-		}
-	}
-	quiet := func(int32, error) error { return nil } // it was never added
-	if err := a.side(b, b.Old, olds, true, quiet); err != nil {
-		return err
-	}
-	return a.side(b, b.Cols, news, false, bad)
-}
-
-// side folds (or takes back) the new (or old) rows of a batch.
-func (a *aggregator) side(b *engine.Batch, cols []engine.Column, sel []int32, back bool, bad func(int32, error) error) error {
-	if len(sel) == 0 {
-		return nil
-	}
-	sel, nulls, err := a.group.rows(b, cols, sel, bad)
+	sel, nulls, err := a.now.rows(a.table, b, b.Cols, b.Sel, a.bad)
 	if err != nil {
 		return err
 	}
 	if nulls > 0 {
 		a.ctx.Count("null_keys", nulls)
 	}
-	if sel, err = a.fold.arguments(b, cols, sel, bad); err != nil {
-		return err
-	}
-	if cap(a.slots) < b.N {
-		a.slots = make([]state.Slot, b.N)
-	}
-	a.slots = a.slots[:b.N]
-	if err := a.table.Resolve(a.group.keys, sel, a.slots); err != nil {
-		return err
-	}
 	for _, i := range sel {
-		pane, id, err := a.place(b, i)
-		if err != nil {
+		if err := a.row(b, i, a.now, false); err != nil {
 			return err
 		}
-		if pane == nil {
-			continue // late, reported
+	}
+	return nil
+}
+
+// changes folds the changes of a table in their order: a batch may change one
+// row several times, and what is taken back must have been added before.
+func (a *aggregator) changes(b *engine.Batch) error {
+	if a.before == nil {
+		return errors.New("changes of a table reached an aggregate over a stream")
+	}
+	before, now := a.before, a.now
+	before.split, now.split = before.split[:0], now.split[:0]
+	for _, i := range b.Sel {
+		if b.Op[i] != engine.Insert {
+			before.split = append(before.split, i)
 		}
-		slot := a.slots[i]
-		acc, _ := pane.Write(slot)
-		if err := a.fold.row(acc, i, back, a.table); err != nil {
-			if acc[accRows] == 0 {
-				pane.Remove(slot)
-			}
-			if err := a.ctx.Bad(engine.StageAggregate, b, i, err); err != nil {
+		if b.Op[i] != engine.Delete {
+			now.split = append(now.split, i)
+		}
+	}
+	quiet := func(int32, error) error { return nil } // it was never added
+	olds, _, err := before.rows(a.table, b, b.Old, before.split, quiet)
+	if err != nil {
+		return err
+	}
+	news, nulls, err := now.rows(a.table, b, b.Cols, now.split, a.bad)
+	if err != nil {
+		return err
+	}
+	if nulls > 0 {
+		a.ctx.Count("null_keys", nulls)
+	}
+	for _, i := range b.Sel {
+		if len(olds) > 0 && olds[0] == i {
+			if err := a.row(b, i, before, true); err != nil {
 				return err
 			}
-			continue
+			olds = olds[1:]
 		}
-		if back {
-			acc[accRows]--
-		} else {
-			acc[accRows]++
+		if len(news) > 0 && news[0] == i {
+			if err := a.row(b, i, now, false); err != nil {
+				return err
+			}
+			news = news[1:]
 		}
-		if acc[accRows] == 1 || b.Time[i] > int64(acc[accTime]) {
-			acc[accTime] = uint64(b.Time[i])
+	}
+	return nil
+}
+
+// row folds row i of a side, or takes it back.
+func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
+	pane, id := a.pane.pane, a.pane.id
+	if t := b.Time[i]; pane == nil || t < a.pane.from || t >= a.pane.end || b.Origin != nil && window.Behind(b.Origin[i], a.spec.Window.Grace) >= a.pane.first {
+		var err error
+		if pane, id, err = a.place(b, i); pane == nil {
+			return err // nil where the row is late: that is reported
 		}
-		if a.update {
-			a.await(touch{id, slot})
+	}
+	slot := s.slots[i]
+	acc, _ := pane.Write(slot)
+	if back && acc[accRows] == 0 {
+		// It had overflowed and was not added.
+		pane.Remove(slot)
+		return nil
+	}
+	if err := a.fold.row(acc, s.arguments, i, back, a.table); err != nil {
+		if acc[accRows] == 0 {
+			pane.Remove(slot)
 		}
+		return a.ctx.Bad(engine.StageAggregate, b, i, err)
+	}
+	fresh := acc[accRows] == 0
+	if back {
+		acc[accRows]--
+	} else {
+		acc[accRows]++
+	}
+	if fresh || b.Time[i] > int64(acc[accTime]) {
+		acc[accTime] = uint64(b.Time[i])
+	}
+	if a.update {
+		a.await(touch{id, slot})
 	}
 	return nil
 }
@@ -265,23 +304,21 @@ func (a *aggregator) sent() {
 var errLate = errors.New("late: every window of the row has closed")
 
 // place finds the pane of row i, or nil where the row is late for all its
-// windows.
+// windows, or has gone wrong.
 func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error) {
 	t := b.Time[i]
 	c := &a.pane
+	if !a.windowed {
+		*c = paneCache{from: engine.MinTime, end: engine.MaxTime, first: engine.MaxTime, id: engine.MaxTime, pane: a.table.Open(state.Panes, engine.MaxTime)}
+		return c.pane, c.id, nil
+	}
 	if c.pane == nil || t < c.from || t >= c.end {
-		if !a.windowed {
-			*c = paneCache{from: engine.MinTime, end: engine.MaxTime, first: engine.MaxTime, last: engine.MaxTime, pane: a.table.Open(state.Panes, engine.MaxTime)}
-			return c.pane, engine.MaxTime, nil
-		}
-		if t > engine.MaxTime/(a.splits+1)-a.spec.Window.Size {
+		// Ids are ends times splits.
+		if far := engine.MaxTime/(a.splits+1) - 2*a.spec.Window.Size; t > far || t < -far {
 			return nil, 0, a.ctx.Bad(engine.StageAggregate, b, i, fmt.Errorf("the event time %d is beyond what windows can hold", t))
 		}
 		end := a.assign.PaneEnd(t)
-		*c = paneCache{from: end - a.assign.PaneWidth(), end: end, first: a.assign.FirstEnd(t), last: a.assign.LastEnd(t)}
-	}
-	if !a.windowed {
-		return c.pane, engine.MaxTime, nil
+		*c = paneCache{from: end - a.assign.PaneWidth(), end: end, first: a.assign.FirstEnd(t), last: a.assign.LastEnd(t), id: end * a.splits}
 	}
 	horizon := engine.MinTime
 	if b.Origin != nil {
@@ -291,9 +328,9 @@ func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error)
 	horizon = max(horizon, a.closedTo)
 	if c.first > horizon {
 		if c.pane == nil {
-			c.pane = a.table.Open(state.Panes, c.end*a.splits)
+			c.pane = a.table.Open(state.Panes, c.id)
 		}
-		return c.pane, c.end * a.splits, nil
+		return c.pane, c.id, nil
 	}
 	if c.last <= horizon {
 		if c.last > byOrigin {
@@ -302,7 +339,7 @@ func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error)
 		}
 		return nil, 0, a.ctx.Bad(engine.StageLate, b, i, errLate)
 	}
-	id := c.end * a.splits
+	id := c.id
 	for end := range window.Ends(a.assign, t) {
 		if end > horizon {
 			break
@@ -331,7 +368,9 @@ func (a *aggregator) Advance(w int64, budget *engine.Budget, out engine.Emit) (i
 		a.closedTo = end
 		a.expire(end)
 	}
-	a.closedTo = max(a.closedTo, limit)
+	if limit > a.closedTo {
+		a.closedTo, a.pane = limit, paneCache{}
+	}
 	return limit, true, nil
 }
 
@@ -369,11 +408,11 @@ func (a *aggregator) expire(end int64) {
 // close emits the rows of the window that ends at end.
 func (a *aggregator) close(end int64, budget *engine.Budget, out engine.Emit) (done bool, err error) {
 	lo, hi := a.ids(end)
+	panes := a.panes(end, lo, hi)
 	a.out.begin(end, true, a.sink(out))
 	if !a.cursor.on && !a.table.Spilled() {
 		a.active = a.table.Active(state.Panes, lo, hi, a.active[:0])
 		if len(a.active) <= budget.Rows {
-			panes := a.panes(end, lo, hi)
 			for _, slot := range a.active {
 				if err := a.out.slot(slot, panes); err != nil {
 					return false, err
@@ -385,16 +424,15 @@ func (a *aggregator) close(end int64, budget *engine.Budget, out engine.Emit) (d
 	}
 	// A huge window, or one that is not all in memory: in the order of keys,
 	// with a cursor that is committed like any other state.
-	stopped := false
+	at := cursor{}
 	var failed error
-	last := ""
 	err = a.table.Scan(state.Panes, lo, hi, a.cursor.after, func(key string, acc func(id int64) []uint64) bool {
-		if failed = a.out.key(key, end, lo, hi, acc); failed != nil {
+		if failed = a.out.key(key, panes, acc); failed != nil {
 			return false
 		}
-		last = strings.Clone(key)
-		if !budget.Take(a.out.rowBytes()) {
-			stopped = true
+		// Not behind the empty key: after "" a scan starts at the first one.
+		if !budget.Take(a.out.rowBytes()) && key != "" {
+			at = cursor{on: true, end: end, after: strings.Clone(key)}
 			return false
 		}
 		return true
@@ -405,11 +443,8 @@ func (a *aggregator) close(end int64, budget *engine.Budget, out engine.Emit) (d
 	if err := a.out.flush(); err != nil {
 		return false, err
 	}
-	a.cursor = cursor{}
-	if stopped {
-		a.cursor = cursor{on: true, end: end, after: last}
-	}
-	return !stopped, nil
+	a.cursor = at
+	return !at.on, nil
 }
 
 // ids are the table's ids of the panes that the window ending at end may take:
@@ -472,7 +507,9 @@ func (a *aggregator) sink(out engine.Emit) engine.Emit {
 // Flush sends the windows that changed since the last time, each with its old
 // row, at most once per throttle.
 func (a *aggregator) Flush(now int64, all bool, out engine.Emit) error {
-	if !a.update || len(a.pending) == 0 || !all && now-a.flushed < a.spec.Throttle.Milliseconds() {
+	// A clock that was set back must not hold updates up.
+	since := now - a.flushed
+	if !a.update || len(a.pending) == 0 || !all && since >= 0 && since < a.spec.Throttle.Milliseconds() {
 		return nil
 	}
 	a.flushed = now
@@ -553,81 +590,90 @@ func (a *aggregator) Recall(b []byte) error {
 // Recovered drops restored panes whose windows have all closed, and finds the
 // updates that were not sent yet.
 func (a *aggregator) Recovered() error {
-	if a.windowed && a.closedTo != engine.MinTime {
-		if a.closedTo == engine.MaxTime {
-			a.table.RestoreExpire(state.Panes, engine.MaxTime)
+	if a.windowed && a.closedTo == engine.MaxTime {
+		a.table.RestoreExpire(state.Panes, engine.MaxTime)
+		if a.update {
 			a.table.RestoreExpire(state.Sent, engine.MaxTime)
-			return nil
 		}
+		return nil
+	}
+	if a.windowed && a.closedTo != engine.MinTime {
 		upTo := a.assign.Start(a.assign.EndsAfter(a.closedTo))
 		a.table.RestoreExpire(state.Panes, upTo*a.splits+a.splits-1)
 		if a.update {
 			a.table.RestoreExpire(state.Sent, a.closedTo)
 		}
 	}
-	return a.findPending()
+	a.findPending()
+	return nil
 }
 
-// Committed does nothing: what is pending stays pending.
-func (a *aggregator) Committed() {}
+// Committed keeps when updates were sent; what is pending stays pending.
+func (a *aggregator) Committed() { a.kept = a.flushed }
 
 // RolledBack finds again what is pending: the tables are back at the last
 // commit, and so is what was sent.
 func (a *aggregator) RolledBack() {
-	a.pane = paneCache{}
-	if a.update {
-		_ = a.findPending()
-	}
+	a.pane, a.flushed = paneCache{}, a.kept
+	a.findPending()
 }
 
-// findPending compares every pane with what was sent of its windows: a window
-// whose count of rows or greatest time differ has changes that were not sent.
-func (a *aggregator) findPending() error {
+// findPending compares each open window with what was sent of it.
+func (a *aggregator) findPending() {
 	if !a.update {
-		return nil
+		return
 	}
 	a.sent()
+	var ends []int64
 	for _, id := range a.table.Ends(state.Panes) {
-		p := a.table.Pane(state.Panes, id)
-		if p == nil {
-			continue
+		if !a.windowed {
+			ends = []int64{engine.MaxTime}
+			break
 		}
-		p.Each(func(slot state.Slot, acc []uint64) bool {
-			if a.unsent(id, slot) {
-				a.await(touch{id, slot})
-			}
-			return true
-		})
-	}
-	return nil
-}
-
-func (a *aggregator) unsent(id int64, slot state.Slot) bool {
-	ends := []int64{engine.MaxTime}
-	if a.windowed {
-		ends = ends[:0]
 		for end := range window.Ends(a.assign, floorDiv(id, a.splits)-1) {
-			if end > a.closedTo && a.takes(end, id) {
+			if end > a.closedTo && (len(ends) == 0 || end > ends[len(ends)-1]) {
 				ends = append(ends, end)
 			}
 		}
 	}
 	for _, end := range ends {
 		lo, hi := a.ids(end)
-		var rows uint64
-		var newest int64
-		for _, p := range a.panes(end, lo, hi) {
-			if acc := p.Read(slot); acc != nil {
-				rows, newest = rows+acc[accRows], max(newest, int64(acc[accTime]))
+		panes := a.panes(end, lo, hi)
+		sent := a.table.Pane(state.Sent, end)
+		last := engine.MaxTime // a pane of the window, to note the change at
+		if a.windowed {
+			last = end * a.splits
+		}
+		a.active = a.table.Active(state.Panes, lo, hi, a.active[:0])
+		for _, slot := range a.active {
+			if a.unsent(slot, panes, sent) {
+				a.await(touch{last, slot})
 			}
 		}
-		sent := a.table.Pane(state.Sent, end)
-		if sent == nil {
-			return true
+	}
+}
+
+// unsent tells whether a window has changes that were not sent: rows are only
+// added, so its number of rows has grown then. Not so over a table, where the
+// accumulators are compared; there is one pane, and what subtracts has no blobs.
+func (a *aggregator) unsent(slot state.Slot, panes []*state.Pane, sent *state.Pane) bool {
+	var was []uint64
+	if sent != nil {
+		was = sent.Read(slot)
+	}
+	rows := uint64(0)
+	for _, p := range panes {
+		acc := p.Read(slot)
+		if acc == nil {
+			continue
 		}
-		if acc := sent.Read(slot); acc == nil || acc[accRows] != rows || int64(acc[accTime]) != newest {
+		rows += acc[accRows]
+		if a.spec.TableInput && was != nil && !slices.Equal(acc, was) {
 			return true
 		}
 	}
-	return false
+	if was == nil {
+		return rows > 0 || a.spec.TableInput
+	}
+	return was[accRows] != rows
 }

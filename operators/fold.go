@@ -1,112 +1,187 @@
 package operators
 
 import (
+	"slices"
+
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/operators/expr"
+	"github.com/leatstream/leat/state"
 	"github.com/leatstream/leat/window/aggregate"
 )
 
-// fold evaluates the arguments of aggregates over a batch and folds rows into
-// accumulators.
-type fold struct {
-	columns   []AggregateColumn
-	at        []int // offset of each aggregate's words
-	order     []int // in which rows are folded: those that can fail first
-	args      [][]*expr.Eval
-	wheres    []*expr.Eval
-	cols      [][]aggregate.Column // arguments of the batch at hand
-	masks     [][]bool             // rows that pass the where
-	sel       []int32
-	blobs     bool
-	blobWords []int
-	undo      []uint64
+// side evaluates the new rows of batches, or the old ones: their groups, the
+// slots of these and the arguments of the aggregates.
+type side struct {
+	group     *grouper
+	arguments *arguments
+	slots     []state.Slot // per row
+	split     []int32      // rows of a table's change that have this side
 }
 
-func newFold(columns []AggregateColumn, table bool) *fold {
-	f := &fold{columns: columns, cols: make([][]aggregate.Column, len(columns)), masks: make([][]bool, len(columns))}
-	o := accHead
+func newSide(s AggregateSpec) *side {
+	return &side{group: newGrouper(s.Group, s.Out), arguments: newArguments(s.Aggregates)}
+}
+
+// rows gives the rows to fold: those with a group, whose expressions do not
+// fail. nulls is how many had a null in their group.
+func (s *side) rows(t *state.Table, b *engine.Batch, cols []engine.Column, sel []int32, bad func(int32, error) error) (rows []int32, nulls int, err error) {
+	if len(sel) == 0 {
+		return nil, 0, nil
+	}
+	if sel, nulls, err = s.group.rows(b, cols, sel, bad); err != nil {
+		return nil, 0, err
+	}
+	if sel, err = s.arguments.eval(b, cols, sel, bad); err != nil {
+		return nil, 0, err
+	}
+	if cap(s.slots) < b.N {
+		s.slots = make([]state.Slot, b.N)
+	}
+	s.slots = s.slots[:b.N]
+	return sel, nulls, t.Resolve(s.group.keys, sel, s.slots)
+}
+
+// arguments evaluates the arguments and conditions of aggregates over a batch.
+type arguments struct {
+	args   [][]*expr.Eval
+	wheres []*expr.Eval
+	cols   [][]aggregate.Column // of the batch at hand
+	masks  [][]bool             // rows that pass the where; nil: all
+	sel    []int32
+
+	bad          func(int32, error) error // of the batch at hand
+	fail         func(int32, error) error // a.failed and a.bad
+	failed, kept []int32
+}
+
+func newArguments(columns []AggregateColumn) *arguments {
+	a := &arguments{cols: make([][]aggregate.Column, len(columns)), masks: make([][]bool, len(columns))}
 	for k, c := range columns {
-		f.at = append(f.at, o)
-		for _, w := range c.Fn.Blobs() {
-			f.blobWords = append(f.blobWords, o+w)
-			f.blobs = true
-		}
-		o += c.Fn.Words()
 		var evals []*expr.Eval
 		for _, p := range c.Args {
 			evals = append(evals, p.New())
 		}
-		f.args = append(f.args, evals)
+		a.args = append(a.args, evals)
 		var where *expr.Eval
 		if c.Where != nil {
 			where = c.Where.New()
 		}
-		f.wheres = append(f.wheres, where)
-		f.cols[k] = make([]aggregate.Column, len(c.Args))
+		a.wheres = append(a.wheres, where)
+		a.cols[k] = make([]aggregate.Column, len(c.Args))
 	}
-	// A sum of ints can overflow; it has no blobs, so that its words are all
-	// there is to put back when a later one fails. It goes first.
-	for k, c := range columns {
-		if len(c.Fn.Blobs()) == 0 {
-			f.order = append(f.order, k)
-		}
+	a.fail = func(row int32, err error) error {
+		a.failed = append(a.failed, row)
+		return a.bad(row, err)
 	}
-	for k, c := range columns {
-		if len(c.Fn.Blobs()) > 0 {
-			f.order = append(f.order, k)
-		}
-	}
-	f.undo = make([]uint64, o)
-	return f
+	return a
 }
 
-// arguments evaluates all arguments; rows where one fails are reported and
-// left out of the selection it returns.
-func (f *fold) arguments(b *engine.Batch, in []engine.Column, sel []int32, bad func(int32, error) error) ([]int32, error) {
-	for k := range f.columns {
-		if w := f.wheres[k]; w != nil {
-			f.masks[k] = reset(f.masks[k], b.N)
+// eval evaluates all arguments; rows where one fails are reported and left out
+// of the selection it returns. An aggregate's arguments are only evaluated
+// where its condition holds.
+func (a *arguments) eval(b *engine.Batch, in []engine.Column, sel []int32, bad func(int32, error) error) ([]int32, error) {
+	a.bad, a.failed = bad, a.failed[:0]
+	for k := range a.args {
+		rows := sel
+		if w := a.wheres[k]; w != nil {
 			var err error
-			if f.sel, err = w.Filter(b, in, sel, f.sel, bad); err != nil {
+			if a.sel, err = w.Filter(b, in, sel, a.sel, a.fail); err != nil {
 				return nil, err
 			}
-			for _, i := range f.sel {
-				f.masks[k][i] = true
+			a.masks[k] = reset(a.masks[k], b.N)
+			for _, i := range a.sel {
+				a.masks[k][i] = true
 			}
+			rows = a.sel
 		}
-		for j, e := range f.args[k] {
-			col, rest, err := e.Column(b, in, sel, bad)
+		for j, e := range a.args[k] {
+			col, rest, err := e.Column(b, in, rows, a.fail)
 			if err != nil {
 				return nil, err
 			}
-			sel = rest
-			f.cols[k][j] = columnOf(col)
+			rows = rest
+			a.cols[k][j] = columnOf(col)
+		}
+		if len(a.failed) > 0 {
+			a.kept = without(a.kept[:0], sel, a.failed)
+			sel, a.failed = a.kept, a.failed[:0]
 		}
 	}
 	return sel, nil
 }
 
+// without appends the rows of sel that are not in drop to dst, which may be
+// sel's own memory.
+func without(dst, sel, drop []int32) []int32 {
+	slices.Sort(drop)
+	for _, i := range sel {
+		if _, dropped := slices.BinarySearch(drop, i); !dropped {
+			dst = append(dst, i)
+		}
+	}
+	return dst
+}
+
+// fold folds rows into accumulators.
+type fold struct {
+	steps     []step // in the order of folding: those that can fail first
+	at        []int  // offset of each aggregate's words
+	words     int
+	blobs     bool
+	blobWords []int
+	undo      []uint64
+}
+
+// step is one aggregate: its number, and its words of the accumulator.
+type step struct {
+	k, from, to int
+	fn          aggregate.Aggregate
+	back        aggregate.Subtracter // nil where it cannot take back
+}
+
+func newFold(columns []AggregateColumn) *fold {
+	f := &fold{words: accHead}
+	var last []step
+	for k, c := range columns {
+		s := step{k: k, from: f.words, to: f.words + c.Fn.Words(), fn: c.Fn}
+		s.back, _ = c.Fn.(aggregate.Subtracter)
+		f.at = append(f.at, f.words)
+		for _, w := range c.Fn.Blobs() {
+			f.blobWords = append(f.blobWords, f.words+w)
+			f.blobs = true
+		}
+		f.words = s.to
+		// A sum can overflow; it has no blobs, so that its words are all there is
+		// to put back when a later one fails. What has blobs goes last.
+		if len(c.Fn.Blobs()) > 0 {
+			last = append(last, s)
+		} else {
+			f.steps = append(f.steps, s)
+		}
+	}
+	f.steps = append(f.steps, last...)
+	f.undo = make([]uint64, f.words)
+	return f
+}
+
 // row folds row i into acc, or takes it back. After an error acc is unchanged.
-func (f *fold) row(acc []uint64, i int32, back bool, h aggregate.Heap) error {
-	copied := false
-	for _, k := range f.order {
-		if f.masks[k] != nil && !f.masks[k][i] {
+func (f *fold) row(acc []uint64, a *arguments, i int32, back bool, h aggregate.Heap) error {
+	if len(f.steps) > 1 {
+		copy(f.undo, acc)
+	}
+	for n := range f.steps {
+		s := &f.steps[n]
+		if m := a.masks[s.k]; m != nil && !m[i] {
 			continue
 		}
-		c := &f.columns[k]
-		words := acc[f.at[k] : f.at[k]+c.Fn.Words()]
 		var err error
 		if back {
-			err = c.Fn.(aggregate.Subtracter).Subtract(words, f.cols[k], i, h)
+			err = s.back.Subtract(acc[s.from:s.to], a.cols[s.k], i, h)
 		} else {
-			if !copied && len(f.order) > 1 {
-				copy(f.undo, acc)
-				copied = true
-			}
-			err = c.Fn.Add(words, f.cols[k], i, h)
+			err = s.fn.Add(acc[s.from:s.to], a.cols[s.k], i, h)
 		}
 		if err != nil {
-			if copied {
+			if n > 0 {
 				copy(acc, f.undo)
 			}
 			return err

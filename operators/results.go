@@ -29,10 +29,13 @@ type results struct {
 	heap   aggregate.Scratch
 	sent   *state.Pane
 	first  int // position of the first aggregate in the schema
+	start  int64
+	// The columns of the aggregates, as these see them: new rows and old ones.
+	cols, olds []aggregate.Column
 }
 
 func newResults(a *aggregator) *results {
-	r := &results{a: a, acc: make([]uint64, a.words()), first: len(a.spec.Group)}
+	r := &results{a: a, acc: make([]uint64, a.fold.words), first: len(a.spec.Group)}
 	if a.windowed {
 		r.first += 2
 	}
@@ -51,17 +54,12 @@ func newResults(a *aggregator) *results {
 	return r
 }
 
-func (a *aggregator) words() int {
-	n := accHead
-	for _, c := range a.spec.Aggregates {
-		n += c.Fn.Words()
-	}
-	return n
-}
-
 // begin starts the results of one window; flush ends them.
 func (r *results) begin(end int64, final bool, emit engine.Emit) {
 	r.end, r.final, r.emit, r.sent = end, final, emit, nil
+	if r.a.windowed {
+		r.start = r.a.assign.Start(end)
+	}
 	if r.a.update {
 		if final {
 			r.sent = r.a.table.Pane(state.Sent, end)
@@ -78,6 +76,13 @@ func (r *results) reset() {
 		r.batch.Cols[c].Reset(f.Type, resultRows)
 		if r.a.update {
 			r.batch.Old[c].Reset(f.Type, resultRows)
+		}
+	}
+	r.cols, r.olds = r.cols[:0], r.olds[:0]
+	for k := range r.a.spec.Aggregates {
+		r.cols = append(r.cols, columnOf(&r.batch.Cols[r.first+k]))
+		if r.a.update {
+			r.olds = append(r.olds, columnOf(&r.batch.Old[r.first+k]))
 		}
 	}
 	r.heap.Reset()
@@ -99,14 +104,12 @@ func (r *results) slot(slot state.Slot, panes []*state.Pane) error {
 }
 
 // key does the same for a key that need not be in memory.
-func (r *results) key(key string, end, lo, hi int64, acc func(id int64) []uint64) error {
+func (r *results) key(key string, panes []*state.Pane, acc func(id int64) []uint64) error {
 	clear(r.acc)
-	for _, id := range r.a.table.Ends(state.Panes) {
-		if id > lo && id <= hi && r.a.takes(end, id) {
-			if a := acc(id); a != nil {
-				if err := r.merge(a); err != nil {
-					return r.overflowed(key, err)
-				}
+	for _, p := range panes {
+		if a := acc(p.End()); a != nil {
+			if err := r.merge(a); err != nil {
+				return r.overflowed(key, err)
 			}
 		}
 	}
@@ -122,18 +125,23 @@ func (r *results) key(key string, end, lo, hi int64, acc func(id int64) []uint64
 
 func (r *results) merge(from []uint64) error {
 	if from[accRows] == 0 {
+		if r.acc[accRows] == 0 {
+			r.acc[accTime] = from[accTime] // of a table's group that is empty now: of its deletion
+		}
 		return nil
 	}
 	if r.acc[accRows] == 0 && !r.a.fold.blobs {
 		copy(r.acc, from)
 		return nil
 	}
+	if r.acc[accRows] == 0 || int64(from[accTime]) > int64(r.acc[accTime]) {
+		r.acc[accTime] = from[accTime]
+	}
 	r.acc[accRows] += from[accRows]
-	r.acc[accTime] = uint64(max(int64(r.acc[accTime]), int64(from[accTime])))
-	for k, c := range r.a.spec.Aggregates {
-		o := r.a.fold.at[k]
-		if err := c.Fn.Merge(r.acc[o:o+c.Fn.Words()], from[o:o+c.Fn.Words()], &r.heap); err != nil {
-			return fmt.Errorf("merge %s: %w", c.Name, err)
+	for n := range r.a.fold.steps {
+		s := &r.a.fold.steps[n]
+		if err := s.fn.Merge(r.acc[s.from:s.to], from[s.from:s.to], &r.heap); err != nil {
+			return fmt.Errorf("merge %s: %w", r.a.spec.Aggregates[s.k].Name, err)
 		}
 	}
 	return nil
@@ -143,8 +151,11 @@ func (r *results) merge(from []uint64) error {
 // is an error row that carries the group and the window.
 func (r *results) overflowed(key string, err error) error {
 	clear(r.acc)
-	r.write(r.batch.Cols, key, r.acc, &r.heap, r.final)
-	return r.a.ctx.Bad(engine.StageAggregate, &r.batch, r.n, err)
+	b := &r.batch
+	b.N, b.Op, b.Final = resultRows, nil, nil
+	b.Time[r.n], b.Stamp[r.n] = r.time(), r.time()
+	r.write(b.Cols, r.cols, key, r.acc, &r.heap, r.final)
+	return r.a.ctx.Bad(engine.StageAggregate, b, r.n, err)
 }
 
 // row writes the merged accumulator as a row. In update mode it goes with its
@@ -156,32 +167,31 @@ func (r *results) row(key string, slot state.Slot, resident bool) error {
 	if r.sent != nil && resident {
 		before = r.sent.Read(slot)
 	}
+	if rows == 0 && !a.windowed {
+		// The group of a table is empty.
+		if p := a.table.Pane(state.Panes, engine.MaxTime); p != nil {
+			p.Remove(slot)
+		}
+	}
 	if rows == 0 && before == nil {
 		return nil // nothing there, nothing sent (a late part that the window leaves out)
 	}
 	b := &r.batch
-	b.Stamp[i] = int64(r.acc[accTime])
-	b.Time[i] = b.Stamp[i]
-	if a.windowed {
-		b.Time[i] = r.end - 1
-	}
+	b.Time[i], b.Stamp[i] = r.time(), int64(r.acc[accTime])
 	if rows > 0 {
-		r.write(b.Cols, key, r.acc, &r.heap, r.final)
+		r.write(b.Cols, r.cols, key, r.acc, &r.heap, r.final)
 	}
 	r.finals[i] = r.final
 	if !a.update {
 		return r.next()
 	}
 	if before != nil {
-		r.write(b.Old, key, before, a.table, false)
+		r.write(b.Old, r.olds, key, before, a.table, false)
 	}
 	switch {
 	case rows == 0:
 		r.ops[i] = engine.Delete
 		r.sent.Remove(slot)
-		if p := a.table.Pane(state.Panes, engine.MaxTime); p != nil && !a.windowed {
-			p.Remove(slot)
-		}
 		return r.next()
 	case before == nil:
 		r.ops[i] = engine.Insert
@@ -198,21 +208,29 @@ func (r *results) row(key string, slot state.Slot, resident bool) error {
 	return r.next()
 }
 
-func (r *results) write(cols []engine.Column, key string, acc []uint64, h aggregate.Heap, final bool) {
+// time is the event time of the row at hand.
+func (r *results) time() int64 {
+	if r.a.windowed {
+		return r.end - 1
+	}
+	return int64(r.acc[accTime])
+}
+
+func (r *results) write(cols []engine.Column, views []aggregate.Column, key string, acc []uint64, h aggregate.Heap, final bool) {
 	a, i := r.a, r.n
-	a.group.decode(key, cols, i)
+	a.now.group.decode(key, cols, i)
 	if a.windowed {
 		g := len(a.spec.Group)
-		cols[g].Ints[i], cols[g+1].Ints[i] = a.assign.Start(r.end), r.end
+		cols[g].Ints[i], cols[g+1].Ints[i] = r.start, r.end
 		if a.update {
 			cols[len(cols)-1].Bools[i] = final
 		}
 	}
-	for k, c := range a.spec.Aggregates {
-		o := a.fold.at[k]
-		col := columnOf(&cols[r.first+k])
-		c.Fn.Append(acc[o:o+c.Fn.Words()], h, &col, i)
-		cols[r.first+k].Nulls = col.Nulls
+	for n := range a.fold.steps {
+		s := &a.fold.steps[n]
+		view := &views[s.k]
+		s.fn.Append(acc[s.from:s.to], h, view, i)
+		cols[r.first+s.k].Nulls = view.Nulls
 	}
 }
 
