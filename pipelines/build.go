@@ -258,6 +258,11 @@ func (b *builder) mapping(name string, s *stream, columns []mapColumn, at place,
 		out = append(out, c.field)
 	}
 	schema := engine.NewSchema(out...)
+	if kind != "map" || s.step.Map == nil {
+		if schemaText(schema) == schemaText(at.schema) && !slices.ContainsFunc(cols, func(c operators.MapColumn) bool { return c.From < 0 }) {
+			return at, nil // nothing to compute before a repartition
+		}
+	}
 	n := &engine.NodeSpec{Schema: schema, Table: s.input.table, New: operators.Map(schema, cols)}
 	next := b.add(at, s, kind, n)
 	n.Name = name

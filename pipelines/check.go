@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/leatstream/leat/engine"
 )
@@ -104,9 +105,12 @@ func (k *checker) source(s *Source) *stream {
 	for _, w := range s.Key {
 		if out.schema.Lookup(w.Text) < 0 {
 			k.compile.unknownColumn(w, out)
-			return out
+			continue
 		}
 		out.key = append(out.key, w.Text)
+	}
+	if len(out.key) < len(s.Key) {
+		out.key = nil
 	}
 	if s.EventTime.Given() {
 		switch i := out.schema.Lookup(s.EventTime.Text); {
@@ -335,7 +339,7 @@ func (k *checker) dashboard() {
 func (k *checker) panel(p *Panel, views map[string]*stream, names []string) {
 	if !p.View.Given() {
 		if len(names) != 1 {
-			k.fail(p.node, "missing-key", "view: <sse sink>; "+didYouMean("", names), "a panel needs the key \"view\", unless there is exactly one sse sink")
+			k.fail(p.node, "missing-key", "sse sinks: "+strings.Join(names, ", "), "a panel needs the key \"view\", unless there is exactly one sse sink")
 			return
 		}
 		p.View.Text = names[0]

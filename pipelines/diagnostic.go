@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -118,11 +119,14 @@ func (ds Diagnostics) JSON() []byte {
 	if ds == nil {
 		ds = Diagnostics{}
 	}
-	out, err := json.MarshalIndent(ds, "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(ds); err != nil {
 		panic(err) // strings, ints and bools always marshal
 	}
-	return append(out, '\n')
+	return b.Bytes()
 }
 
 // tidy sorts the diagnostics by place and drops repetitions (an anchored part

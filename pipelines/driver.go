@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ type memory struct {
 
 // NewMemoryDriver runs a topology in memory; partitions is that of every topic.
 func NewMemoryDriver(topo *engine.Topology, partitions int) (Driver, error) {
+	topo = patient(topo)
 	m := &memory{topo: topo, results: map[engine.Topic][]Result{}, clock: testStart.UnixMilli()}
 	var err error
 	m.driver, err = engine.NewDriver(topo, engine.DriverOptions{Partitions: partitions, Now: m.clock, Restarts: true, Result: m.result})
@@ -52,6 +54,27 @@ func NewMemoryDriver(topo *engine.Topology, partitions int) (Driver, error) {
 		return nil, fmt.Errorf("open pipeline %q: %w", topo.Pipeline, err)
 	}
 	return m, nil
+}
+
+// patient is the topology without max_future where event time is the record's
+// own timestamp: there it is measured against the clock, and a test's clock
+// stands still until advance_clock, whatever its rows say.
+func patient(topo *engine.Topology) *engine.Topology {
+	out := *topo
+	out.Subs = nil
+	for _, sub := range topo.Subs {
+		s := *sub
+		s.Sources = nil
+		for _, source := range sub.Sources {
+			c := *source
+			if c.EventTime < 0 {
+				c.Watermark.MaxFuture = math.MaxInt64
+			}
+			s.Sources = append(s.Sources, &c)
+		}
+		out.Subs = append(out.Subs, &s)
+	}
+	return &out
 }
 
 // markKey begins the keys of a view's marks, which are no rows.

@@ -277,22 +277,22 @@ func (l *loader) unknown(name string, k *Kind) (hint, guess string) {
 	if homes := k.homes(name); len(homes) > 0 {
 		return fmt.Sprintf("%q belongs under %q", name, homes[0]), ""
 	}
+	for _, other := range kinds {
+		if other.Group == k.Group && other != k && !other.Later && other.key(name) != nil {
+			return fmt.Sprintf("%q is a key of %s", name, article(other.title())), ""
+		}
+	}
 	for i := len(l.path) - 1; i >= 0; i-- {
 		up := l.path[i]
 		if up.key(name) != nil {
 			return fmt.Sprintf("%q belongs to the %s around it: indent it less", name, up.title()), ""
 		}
-		if homes := up.homes(name); len(homes) > 0 {
+		if homes := up.homes(name); len(homes) > 0 && up.Group != "pipeline" {
 			return fmt.Sprintf("%q belongs under %q of the %s", name, homes[0], up.title()), ""
 		}
 	}
 	if near := nearest(name, k.names()); near != "" {
 		return fmt.Sprintf("did you mean %q?", near), near
-	}
-	for _, other := range kinds {
-		if other.Group == k.Group && other != k && other.key(name) != nil {
-			return fmt.Sprintf("%q is a key of %s", name, article(other.title())), ""
-		}
 	}
 	return didYouMean(name, k.names()), ""
 }
@@ -311,7 +311,7 @@ func (l *loader) kind(n *node, group, fallback string) *Kind {
 			return nil
 		}
 		if fallback == "" {
-			l.fail(n, "missing-key", "one of "+strings.Join(kindNames(group), ", "), "%s needs the key \"type\"", article(group))
+			l.fail(n, "missing-key", "one of "+strings.Join(runningKinds(group), ", "), "%s needs the key \"type\"", article(group))
 			return nil
 		}
 	} else {

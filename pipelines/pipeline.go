@@ -41,9 +41,6 @@ func (l *loader) pipeline(n *node) *Pipeline {
 		l.unsupported(pr.key, "a table")
 		p.Sources = append(p.Sources, &Source{Name: wordOf(pr.key, pr.key.text), table: true, broken: true})
 	}
-	if p.Sources == nil && !n.has("sources") && !n.has("tables") {
-		l.fail(n, "missing-key", "", "a pipeline needs the key \"sources\"")
-	}
 	for _, item := range l.list(f.get("transforms"), "transforms") {
 		if t := l.transform(item); t != nil {
 			p.Transforms = append(p.Transforms, t)

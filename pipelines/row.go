@@ -3,6 +3,7 @@ package pipelines
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -313,17 +314,34 @@ func (l *loader) expectedRow(in *stream, n *node) (want []byte, deleted bool) {
 	return l.expectedJSON(in, n), false
 }
 
+// expectedJSON names columns by their paths; timestamps are in the unit that
+// sinks write.
 func (l *loader) expectedJSON(in *stream, n *node) []byte {
-	out := []byte{'{'}
-	for i, pr := range n.pairs {
-		if i > 0 {
+	written := *in
+	fields := slices.Clone(in.schema.Fields)
+	for i := range fields {
+		fields[i].Unit = engine.Millis
+	}
+	written.schema = engine.NewSchema(fields...)
+	out := l.pathsJSON([]byte{'{'}, &written, n, "")
+	return append(out, '}')
+}
+
+func (l *loader) pathsJSON(out []byte, in *stream, n *node, prefix string) []byte {
+	for _, pr := range n.pairs {
+		path := prefix + pr.key.text
+		if pr.value != nil && pr.value.kind == mappingNode && in.schema.Lookup(path) < 0 && hasInside(in.schema, path) {
+			out = l.pathsJSON(out, in, pr.value, path+".")
+			continue
+		}
+		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = engine.AppendString(out, pr.key.text)
+		out = engine.AppendString(out, path)
 		out = append(out, ':')
-		out = l.columnJSON(out, in, pr.key.text, pr.key, pr.value)
+		out = l.columnJSON(out, in, path, pr.key, pr.value)
 	}
-	return append(out, '}')
+	return out
 }
 
 // clockTime formats epoch milliseconds for reports of tests.

@@ -296,7 +296,7 @@ func (w wanted) matches(g Result) bool {
 		return false
 	}
 	for column, v := range w.row {
-		got, there := row[column]
+		got, there := lookColumn(row, column)
 		if !there && deleted && len(w.row) == 1 {
 			got, there = string(g.Key), true // a key of one column is its text
 		}
@@ -305,6 +305,19 @@ func (w wanted) matches(g Result) bool {
 		}
 	}
 	return true
+}
+
+// lookColumn finds a column of a result: geo.city is city inside geo.
+func lookColumn(row map[string]any, path string) (v any, there bool) {
+	if v, there = row[path]; there {
+		return v, true
+	}
+	head, rest, nested := strings.Cut(path, ".")
+	inside, ok := row[head].(map[string]any)
+	if !nested || !ok {
+		return nil, false
+	}
+	return lookColumn(inside, rest)
 }
 
 // row is the result as a JSON object; of a delete, its key.

@@ -80,6 +80,7 @@ type mapColumn struct {
 
 type groupColumn struct {
 	name string
+	word Word
 	from int // input column, or -1
 	expr *expr.Program
 }
@@ -159,9 +160,10 @@ func (c *compiler) derive(t *Transform, in *stream) *derivation {
 	out.name, out.source, out.step, out.input, out.reads = t.Name.Text, nil, t, in, 0
 	d := &derivation{out: &out, reads: map[string]bool{}}
 	out.broken = in.broken || t.broken
-	if out.broken {
+	if in.broken {
 		return d
 	}
+	// What could be read of a broken transform is checked, too: all errors at once.
 	before := len(c.l.diags)
 	switch {
 	case t.Filter != nil:
@@ -173,7 +175,7 @@ func (c *compiler) derive(t *Transform, in *stream) *derivation {
 	case t.Aggregate != nil:
 		c.deriveAggregate(t, in, d)
 	}
-	out.broken = len(c.l.diags) > before && c.l.diags[before:].Errors() > 0
+	out.broken = t.broken || c.l.diags[before:].Errors() > 0
 	return d
 }
 
@@ -232,7 +234,7 @@ func (c *compiler) deriveMap(t *Transform, in *stream, d *derivation) {
 			d.columns = append(d.columns, assigned[name])
 		}
 	}
-	if len(d.columns) == 0 {
+	if len(d.columns) == 0 && !t.broken {
 		c.l.fail(t.node, "value", "", "no column is left")
 	}
 	d.out.schema = schemaOf(d.columns)
@@ -340,7 +342,7 @@ func rename(names []string, to map[string]string) []string {
 // groups resolves the columns of a key. types gives their types, in order.
 func (c *compiler) groups(list []Group, in *stream, d *derivation) (types []engine.Type) {
 	for _, g := range list {
-		col := groupColumn{name: g.Name.Text, from: -1}
+		col := groupColumn{name: g.Name.Text, word: g.Name, from: -1}
 		t := engine.Invalid
 		switch {
 		case g.Expr != nil:
@@ -435,13 +437,11 @@ func (c *compiler) deriveRekey(t *Transform, in *stream, d *derivation) {
 func (c *compiler) deriveAggregate(t *Transform, in *stream, d *derivation) {
 	a := t.Aggregate
 	types := c.groups(a.GroupBy, in, d)
-	if len(types) != len(a.GroupBy) {
-		return
-	}
+	complete := len(types) == len(a.GroupBy) && !t.broken
 	var fields []engine.Field
 	taken := map[string]bool{}
 	for i, g := range d.group {
-		w := a.GroupBy[i].Name
+		w := g.word
 		if windowNames[g.name] && (a.Window != nil || g.from < 0 || in.schema.Fields[g.from].Name != g.name) {
 			c.l.fail(w.node, "reserved", "give the column another name: {name: …}", "%q is a reserved name", g.name)
 		}
@@ -477,9 +477,12 @@ func (c *compiler) deriveAggregate(t *Transform, in *stream, d *derivation) {
 	out := d.out
 	out.schema = engine.NewSchema(fields...)
 	out.lists = map[string]bool{}
-	if len(d.functions) == len(a.Aggregates) {
+	if complete && len(d.functions) == len(a.Aggregates) {
 		rows := &derivation{reads: map[string]bool{}}
 		d.having = c.condition(a.Having, out.schema, false, rows)
+	}
+	if !complete {
+		return
 	}
 	d.reshard = !covered(in, d.group)
 	out.key = keyBehind(in, d)

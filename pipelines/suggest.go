@@ -77,6 +77,9 @@ func distance(a, b string) int {
 
 // article is the word with "a" or "an" before it; our words with u begin like "you".
 func article(word string) string {
+	if strings.HasPrefix(word, "sse") {
+		return "an " + word
+	}
 	if word != "" && strings.ContainsRune("aeio", rune(word[0])) {
 		return "an " + word
 	}

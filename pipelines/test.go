@@ -166,7 +166,19 @@ func (l *loader) stepKind(n *node) *Kind {
 		l.unsupported(n, "a row of a table")
 		return nil
 	}
-	return mustKind("step", "row")
+	row := mustKind("step", "row")
+	for _, pr := range n.pairs {
+		if row.key(pr.key.text) != nil {
+			return row
+		}
+	}
+	if len(n.pairs) == 0 {
+		l.fail(n, "type", "", "a step that does nothing")
+		return nil
+	}
+	first := n.pairs[0].key
+	l.fail(first, "unknown-key", didYouMean(first.text, append(runningKinds("step")[1:], "source")), "unknown step %q", first.text)
+	return nil
 }
 
 func (l *loader) step(n *node) *Step {
@@ -208,7 +220,7 @@ func (l *loader) row(s *Step, f *fields) {
 			s.Partition = int32(p)
 		}
 	}
-	l.unsupported(f.get("headers"), "headers in tests")
+	l.unsupported(f.get("headers"), "the key headers")
 	s.key, s.value, s.raw = f.get("key"), f.get("value"), f.get("raw")
 	if s.value != nil && s.raw != nil {
 		l.fail(s.raw, "value", "", "value and raw exclude each other")

@@ -101,9 +101,13 @@ func (l *loader) assigns(n *node, names bool) []Assign {
 	var out []Assign
 	seen := map[string]bool{}
 	add := func(key, value *node, bare bool) {
-		w, ok := l.columnName(key)
+		path, ok := l.columnName(key)
 		if !ok {
 			return
+		}
+		w := path
+		if bare {
+			w = lastSegment(path)
 		}
 		if seen[w.Text] {
 			l.fail(key, "duplicate-name", "", "column %q is given twice", w.Text)
@@ -111,7 +115,7 @@ func (l *loader) assigns(n *node, names bool) []Assign {
 		}
 		seen[w.Text] = true
 		if bare {
-			out = append(out, Assign{Column: lastSegment(w), Expr: columnExpr(key, w.Text)})
+			out = append(out, Assign{Column: w, Expr: columnExpr(key, path.Text)})
 			return
 		}
 		if e := l.expr(value); e != nil {

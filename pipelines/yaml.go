@@ -397,6 +397,8 @@ func plainWords(line, column int, source, problem string) (int, int, string, str
 		return line, strings.Index(source, "\t") + 1, "a tab indents this line: YAML allows spaces only", "replace the tab by spaces"
 	case strings.Contains(source, " ? ") && strings.Contains(source, " : "):
 		return line, strings.Index(source, " ? ") + 2, "YAML reads ` ? ` and ` : ` as its own", "quote the whole expression: '… ? … : …'"
+	case first == '?' || strings.Contains(source, " ?? "):
+		return line, column, "in { } and [ ] YAML takes ? as its own", "quote the whole expression: '… ?? …'"
 	case strings.Contains(problem, "mapping values are not allowed"):
 		return line, column, "a `: ` where no key can stand", "quote the text if it contains `: `, or check the indentation"
 	case strings.Contains(problem, "cannot start any token"):

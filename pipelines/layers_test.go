@@ -1,0 +1,149 @@
+package pipelines
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/leatstream/leat"
+
+// storeys of the house, by top-level folder: a package imports only those
+// below its own storey, or its own folder.
+//
+//	5   cmd            bench
+//	4        pipelines
+//	3  operators     connectors
+//	2        engine
+//	1  window     state
+var storeys = map[string]int{
+	"window": 1, "state": 1, "engine": 2, "operators": 3, "connectors": 3, "pipelines": 4, "cmd": 5, "bench": 5,
+}
+
+// walls keep a dependency's types in one place: a prefix of import paths, and
+// the folders (ending in /) and files that may import it.
+var walls = []struct {
+	dependency string
+	allowed    []string
+}{
+	{"github.com/twmb/franz-go", []string{"connectors/kafka/", "bench/"}},
+	{"github.com/cockroachdb/pebble", []string{"state/"}},
+	{"gopkg.in/yaml.v3", []string{"pipelines/yaml.go"}},
+	{"github.com/prometheus/client_golang", []string{"engine/metrics.go"}},
+	{"github.com/expr-lang/expr", []string{"operators/expr/"}},
+	{"github.com/spf13/cobra", []string{"cmd/"}},
+}
+
+// TestLayers checks the arrows between rooms and the wall around each
+// dependency, in every Go file of the repository. Tests may look across walls,
+// but not up the storeys.
+func TestLayers(t *testing.T) {
+	const root = ".."
+	files := 0
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if e.IsDir() {
+			if rel != "." && strings.HasPrefix(e.Name(), ".") || e.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".go" {
+			return nil
+		}
+		files++
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if problem := misplaced(rel, imported); problem != "" {
+				t.Errorf("%s imports %s: %s", rel, imported, problem)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 50 {
+		t.Fatalf("only %d Go files found: not the whole repository", files)
+	}
+}
+
+// misplaced says what is wrong with an import, or "".
+func misplaced(file, imported string) string {
+	test := strings.HasSuffix(file, "_test.go")
+	for _, w := range walls {
+		if !strings.HasPrefix(imported, w.dependency) || test {
+			continue
+		}
+		for _, ok := range w.allowed {
+			if file == ok || (strings.HasSuffix(ok, "/") && strings.HasPrefix(file, ok)) {
+				return ""
+			}
+		}
+		return "only " + strings.Join(w.allowed, ", ") + " may"
+	}
+	rest, own := strings.CutPrefix(imported, module+"/")
+	if !own {
+		return ""
+	}
+	from, _, _ := strings.Cut(file, "/")
+	to, _, _ := strings.Cut(rest, "/")
+	above, known := storeys[from]
+	below, alsoKnown := storeys[to]
+	switch {
+	case !known || !alsoKnown:
+		return "a room that is on no storey: add it to storeys"
+	case from == to:
+		return ""
+	case below > above:
+		return "a storey above its own"
+	case below == above && !(test && above == 5):
+		return "rooms of one storey do not know each other"
+	}
+	return ""
+}
+
+// TestMisplaced is the rules by example, and shows that they can fail.
+func TestMisplaced(t *testing.T) {
+	for _, c := range []struct {
+		file, imported string
+		ok             bool
+	}{
+		{"pipelines/build.go", module + "/engine", true},
+		{"engine/task.go", module + "/pipelines", false},
+		{"operators/map.go", module + "/connectors/codec", false},
+		{"connectors/kafka/sink.go", module + "/connectors/codec", true},
+		{"window/spec.go", module + "/state", false},
+		{"window/aggregate/sum.go", module + "/window", true},
+		{"pipelines/load.go", "gopkg.in/yaml.v3", false},
+		{"pipelines/yaml.go", "gopkg.in/yaml.v3", true},
+		{"engine/lane.go", "github.com/twmb/franz-go/pkg/kgo", false},
+		{"engine/lane_test.go", "github.com/twmb/franz-go/pkg/kgo", true},
+		{"engine/lane_test.go", module + "/pipelines", false},
+		{"cmd/leat/run.go", module + "/pipelines", true},
+		{"cmd/leat/run.go", module + "/bench/run", false},
+		{"tools/x.go", module + "/engine", false},
+	} {
+		if got := misplaced(c.file, c.imported); (got == "") != c.ok {
+			t.Errorf("%s imports %s: %q", c.file, c.imported, got)
+		}
+	}
+}
