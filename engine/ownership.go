@@ -165,6 +165,7 @@ func (l *lane) openRestored(ctx context.Context) error {
 		}
 		select {
 		case r := <-t.restored:
+			t.restored = nil // nothing more comes: drop must not wait for it
 			if r.err != nil {
 				return r.err
 			}
@@ -226,7 +227,7 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored) error {
 	if fresh {
 		t.Touch() // the first transaction commits the exact start
 	}
-	lt.task, lt.restored = t, nil
+	lt.task = t
 	for tp := range pos {
 		delete(l.dropped, tp)
 	}
