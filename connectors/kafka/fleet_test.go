@@ -209,7 +209,7 @@ func (f *fleet) check() {
 func (f *fleet) start() *simLane {
 	f.ids++
 	// A new id each time: two living clients with one id are not for this broker.
-	l := &simLane{f: f, name: fmt.Sprintf("lane%d", f.ids), stop: make(chan struct{}), net: &link{dial: f.w.b.Dial, conns: map[net.Conn]bool{}}}
+	l := &simLane{f: f, name: fmt.Sprintf("lane%d", f.ids), stop: make(chan struct{}), net: newLink(f.w.b.Dial)}
 	f.wg.Go(l.run)
 	return l
 }
@@ -399,6 +399,10 @@ type link struct {
 	mu    sync.Mutex
 	cut   bool
 	conns map[net.Conn]bool
+}
+
+func newLink(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *link {
+	return &link{dial: dial, conns: map[net.Conn]bool{}}
 }
 
 func (l *link) connect(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -212,6 +213,34 @@ func TestLostEndTxn(t *testing.T) {
 	}
 }
 
+// The clock closes a window: the offset does not move, so the group holds it
+// either way. Only the commit number tells whether the transaction was written.
+func TestLostEndTxnOfATimer(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		w := newWorld(t, 1, embedded.Options{})
+		w.putN("in", 0, 0, 3)
+		a := w.lane("a", func(cfg *Config, _ *SessionConfig) { cfg.TransactionTimeout = time.Second })
+		a.read(3)
+		a.begin()
+		a.mustCommit()
+
+		w.loseEndTxn(applied)
+		a.begin()
+		a.produce("out", "closed by the clock")
+		outcome, err := a.commit()
+		if err != nil || (outcome == engine.Done) != applied {
+			t.Fatalf("applied %v: %s, %v", applied, outcomeName(outcome), err)
+		}
+		if applied {
+			w.wantGroup(0, 3, "a#2")
+			w.wantVisible("out", "closed by the clock")
+		} else {
+			w.wantGroup(0, 3, "a#1")
+			w.wantVisible("out")
+		}
+	}
+}
+
 // loseEndTxn drops the connection of every EndTxn until the client starts over
 // with InitProducerId; with applied the broker has done the first one.
 func (w *world) loseEndTxn(applied bool) {
@@ -397,6 +426,52 @@ func TestSwallowedRevoke(t *testing.T) {
 	a.mustCommit()
 }
 
+// While a member joins, it owns nothing, also when the revoke before it was
+// swallowed and the join takes its time.
+func TestOwnsNothingWhileJoining(t *testing.T) {
+	w := newWorld(t, 4, embedded.Options{})
+	a := w.lane("a")
+	a.own(4)
+	var mu sync.Mutex
+	hold := false
+	w.b.Cluster.ControlKey(int16(kmsg.JoinGroup), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		w.b.Cluster.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		req := kreq.(*kmsg.JoinGroupRequest)
+		if !hold || !strings.HasPrefix(req.MemberID, "leat-a") {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
+		resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
+		return resp, nil, true
+	})
+	owns := func(n int) {
+		t.Helper()
+		for end := time.Now().Add(patience); ; {
+			if _, owned := a.Assignment(); len(owned) == n {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("a claims %v, want %d partitions", a.group.owned, n)
+			}
+			_, _ = a.Poll(context.Background(), 1, 5*time.Millisecond)
+			a.AllowRebalance() // and no End: the next revoke is swallowed
+		}
+	}
+	for range 2 {
+		mu.Lock()
+		hold = true
+		mu.Unlock()
+		a.cl.ForceRebalance()
+		owns(0)
+		mu.Lock()
+		hold = false
+		mu.Unlock()
+		owns(4)
+	}
+}
+
 // A transaction of offsets alone is checked and written like any other.
 func TestOffsetsOnly(t *testing.T) {
 	w := newWorld(t, 1, embedded.Options{})
@@ -523,6 +598,52 @@ func TestPlainCommitIsChecked(t *testing.T) {
 		t.Fatalf("%s, %v", outcomeName(outcome), err)
 	}
 	w.wantGroup(0, -1, "")
+}
+
+// The commit hook: our offsets and no others, and only as the member and in the
+// generation that the lane's assignment belongs to.
+func TestCommitHook(t *testing.T) {
+	s := &Session{parts: map[engine.TopicPartition]*part{in(0): {epochs: [2]epoch{{from: 8, leader: 3}, {from: 5, leader: 2}}}}}
+	s.group = membership{gen: 4, seen: 4, member: "m", generation: 7}
+	request := func(member string, generation int32) *kmsg.TxnOffsetCommitRequest {
+		req := kmsg.NewPtrTxnOffsetCommitRequest()
+		req.MemberID, req.Generation = member, generation
+		polled := kmsg.NewTxnOffsetCommitRequestTopic()
+		polled.Topic, polled.TopicID = "in", [16]byte{1}
+		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		p.Offset = 100
+		polled.Partitions = append(polled.Partitions, p)
+		req.Topics = append(req.Topics, polled)
+		return req
+	}
+	offsets := []engine.OffsetCommit{
+		{TopicPartition: in(0), Offset: 6, Metadata: "x"},
+		{TopicPartition: engine.TopicPartition{Topic: "in2", Partition: 1}, Offset: 1, Metadata: "y"},
+		{TopicPartition: in(3), Offset: 2},
+	}
+	req := request("m", 7)
+	if err := s.exactCommit(req, offsets); err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, topic := range req.Topics {
+		for _, p := range topic.Partitions {
+			got += fmt.Sprintf("%s %d/%d at %d epoch %d %q\n", topic.Topic, topic.TopicID[0], p.Partition, p.Offset, p.LeaderEpoch, *p.Metadata)
+		}
+	}
+	if want := "in 1/0 at 6 epoch 2 \"x\"\nin 1/3 at 2 epoch -1 \"\"\nin2 0/1 at 1 epoch -1 \"y\"\n"; got != want {
+		t.Errorf("commits\n%swant\n%s", got, want)
+	}
+	for _, c := range []struct {
+		member     string
+		generation int32
+		gen        int64
+	}{{"other", 7, 4}, {"m", 8, 4}, {"m", 6, 4}, {"m", 7, 5}} {
+		s.group.gen = c.gen
+		if err := s.exactCommit(request(c.member, c.generation), offsets); !errors.Is(err, errStaleMember) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
 }
 
 // describeGroup is for people who debug a test here.
