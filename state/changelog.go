@@ -47,15 +47,9 @@ func (t *Table) markChanged() {
 	}
 	for i := range t.log {
 		u := &t.log[i]
-		if u.kind != undoTouch {
-			continue
+		if u.kind <= undoWrite && !t.byID[u.pane].dead {
+			t.changed[u.slot/64] |= 1 << (u.slot % 64)
 		}
-		p := t.byID[u.pane]
-		if p.dead {
-			continue
-		}
-		dirty := p.pages[u.block/pageBlocks].e[u.block%pageBlocks] >> dirtyShift & activeMask
-		t.changed[u.block/4] |= dirty << (u.block % 4 * blockSlots)
 	}
 	for _, s := range t.edges {
 		if t.live[s] == 0 {
@@ -115,7 +109,7 @@ func (t *Table) restoreRemove(s Slot) {
 			e := p.entry(s)
 			p.deactivate(e, s)
 			t.leave(s)
-			t.markUnsaved(p, uint32(s/blockSlots), 1<<(s%blockSlots))
+			t.markUnsaved(p, s)
 			p.settleBlock(e)
 		}
 	}
@@ -129,39 +123,37 @@ func (t *Table) restorePane(s Slot, fam *family, end int64, src []byte) (rest []
 		t.open(fam, i, end)
 	}
 	p := fam.panes[i]
-	rest, _ = t.insert(p, s, src, genCommitted)
-	t.markUnsaved(p, uint32(s/blockSlots), 1<<(s%blockSlots))
+	rest, _ = t.insert(p, s, src)
+	t.markUnsaved(p, s)
 	return rest
 }
 
 // insert makes s, which is not active in p, active with the accumulator at
 // src. Nothing is logged: it is for state that is committed already.
-func (t *Table) insert(p *Pane, s Slot, src []byte, gen uint32) (rest []byte, err error) {
+func (t *Table) insert(p *Pane, s Slot, src []byte) (rest []byte, err error) {
 	e := p.entry(s)
 	if *e>>blockShift == 0 {
 		*e |= uint64(p.fam.slab.alloc()) << blockShift
 	}
 	rest, err = p.fam.decodeAcc(p.acc(*e, s), src, func(b []byte) uint64 {
-		ref := t.heap.putBytes(b, gen)
-		if gen == t.gen {
-			t.fresh = append(t.fresh, ref)
-		}
-		return ref
+		return t.heap.putBytes(b, genCommitted)
 	})
 	if err != nil {
 		p.settleBlock(e)
 		return nil, err
 	}
 	p.activate(e, s)
-	t.enter(s)
+	if !p.dead {
+		t.enter(s)
+	}
 	return rest, nil
 }
 
 func (t *Table) checkPane(fam *family, _ int64, src []byte) ([]byte, error) {
-	if cap(t.homes) < fam.words {
-		t.homes = make([]uint64, fam.words)
+	if cap(t.words) < fam.words {
+		t.words = make([]uint64, fam.words)
 	}
-	return fam.scanAcc(t.homes[:fam.words], src, nil)
+	return fam.scanAcc(t.words[:fam.words], src, nil)
 }
 
 // RestoreExpire drops, after a restore, the panes of family f with end <= upTo;

@@ -140,7 +140,7 @@ func (t *Table) loadAll(rec *storeRecord) error {
 			s = t.newSlot(string(user), hash)
 			t.flags[s] = slotStored
 		}
-		return t.insertWhole(p, s, value, genCommitted)
+		return t.insertWhole(p, s, value)
 	})
 	if err != nil {
 		return err
@@ -153,8 +153,8 @@ func (t *Table) loadAll(rec *storeRecord) error {
 }
 
 // insertWhole inserts an accumulator that has to be all of src.
-func (t *Table) insertWhole(p *Pane, s Slot, src []byte, gen uint32) error {
-	rest, err := t.insert(p, s, src, gen)
+func (t *Table) insertWhole(p *Pane, s Slot, src []byte) error {
+	rest, err := t.insert(p, s, src)
 	if err == nil && len(rest) > 0 {
 		err = errTrail
 	}

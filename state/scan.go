@@ -15,8 +15,8 @@ import (
 // Scan calls fn for the keys that have a pane of family f with lo < end <= hi,
 // in key order, until fn returns false. It begins behind the key after, or
 // where that is "" at the first key: so a window too large for one turn is
-// closed in several. acc gives the key's words in the pane that ends at end
-// (must be in the range), nil if it has none, valid until fn returns. Spilled
+// closed in several. acc gives the key's words in the pane that ends at end,
+// nil if it has none in the range, valid until fn returns. Spilled
 // keys are read from Pebble as they come and are not loaded. fn may write to
 // the table, but to keys that Scan has already given only. After an error the
 // last key may have been given in part: roll back.
@@ -151,6 +151,9 @@ func (sc *scan) advance() error {
 }
 
 func (sc *scan) acc(end int64) []uint64 {
+	if end <= sc.lo || end > sc.hi {
+		return nil
+	}
 	if sc.inMem {
 		if p := sc.t.Pane(sc.fam.f, end); p != nil {
 			return p.Read(sc.slot)

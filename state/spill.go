@@ -6,16 +6,10 @@ import "github.com/cespare/xxhash/v2"
 // all its panes, or spilled with all of them; each pane counts its spilled
 // accumulators, so that a pane without any is never asked.
 type spill struct {
-	keys   int        // spilled keys
-	loaded []loadedAt // loaded in this interval: Rollback unloads them
-	dead   int        // spilled keys whose last pane expired in this interval
-	walked bool       // dead is counted
-	hand   Slot       // where eviction goes on looking
-}
-
-type loadedAt struct {
-	slot Slot
-	pane uint32
+	keys   int  // spilled keys
+	dead   int  // spilled keys whose last pane expired in this interval
+	walked bool // dead is counted
+	hand   Slot // where eviction goes on looking
 }
 
 // disk is where a table's Pebble keys are.
@@ -32,7 +26,7 @@ func (d *disk) at(p *Pane, key string) []byte {
 	return d.key
 }
 
-func (s *spill) endInterval() { s.loaded, s.dead, s.walked = s.loaded[:0], 0, false }
+func (s *spill) endInterval() { s.dead, s.walked = 0, false }
 
 // SetBudget sets how many bytes the table may use; 0 is without limit. Above
 // it, Commit and Apply evict keys that are safe in Pebble, and a key that is
@@ -41,42 +35,51 @@ func (t *Table) SetBudget(bytes int64) { t.budget = bytes }
 
 func (t *Table) over() bool { return t.durable && t.budget > 0 && t.resident() > t.budget }
 
-// load brings a key from Pebble into memory. ok is false when it is not there.
+// load brings a key from Pebble into memory, for good: it is no change, and not
+// undone by Rollback. ok is false when it is not there.
 func (t *Table) load(key string, hash uint32) (s Slot, ok bool, err error) {
-	from := len(t.spill.loaded)
 	for f := range t.fams {
-		for _, p := range t.fams[f].panes {
-			if p.evicted == 0 {
-				continue
-			}
-			v, err := t.disk.db.get(t.disk.at(p, key))
-			if err == nil && v == nil {
-				continue
-			}
-			if err == nil {
-				if !ok {
-					s, ok = t.newSlot(key, hash), true
-					t.flags[s] = slotStored | slotUsed
-					t.spill.keys--
-				}
-				err = t.insertWhole(p, s, v, t.gen)
-			}
-			if err != nil {
-				if ok {
-					t.unloadFrom(from)
-					if t.flags[s]&slotFree == 0 { // its first pane was the bad one
-						t.freeSlot(s)
-						t.spill.keys++
-					}
-				}
-				return 0, false, err
-			}
-			p.evicted--
-			t.spill.loaded = append(t.spill.loaded, loadedAt{s, p.id})
+		if s, ok, err = t.loadFrom(t.fams[f].panes, key, hash, s, ok); err != nil {
+			return 0, false, err
 		}
 	}
-	if ok {
-		t.spill.walked = false
+	if !ok {
+		return 0, false, nil
+	}
+	// Rollback may bring back panes that expired in this interval.
+	if s, ok, err = t.loadFrom(t.dropped, key, hash, s, ok); err != nil {
+		return 0, false, err
+	}
+	t.spill.walked = false
+	return s, ok, nil
+}
+
+// loadFrom loads what panes have of a key, which has slot s if ok, and gets one
+// when it is found. On an error nothing of the key is in memory.
+func (t *Table) loadFrom(panes []*Pane, key string, hash uint32, s Slot, ok bool) (Slot, bool, error) {
+	for _, p := range panes {
+		if p.evicted == 0 {
+			continue
+		}
+		v, err := t.disk.db.get(t.disk.at(p, key))
+		if err == nil && v == nil {
+			continue
+		}
+		if err == nil {
+			if !ok {
+				s, ok = t.newSlot(key, hash), true
+				t.flags[s] = slotStored | slotUsed
+				t.spill.keys--
+			}
+			err = t.insertWhole(p, s, v)
+		}
+		if err != nil {
+			if ok {
+				t.evictSlot(s)
+			}
+			return 0, false, err
+		}
+		p.evicted--
 	}
 	return s, ok, nil
 }
@@ -108,30 +111,6 @@ func (t *Table) eachSpilled(p *Pane, fn func(key string, hash uint32) error) err
 	})
 }
 
-// unload takes back what this interval loaded: a block saved before a load
-// does not know of it, so after a Rollback the key has to be in Pebble only.
-func (t *Table) unload() { t.unloadFrom(0) }
-
-func (t *Table) unloadFrom(from int) {
-	loaded := t.spill.loaded[from:]
-	for _, at := range loaded {
-		p := t.byID[at.pane]
-		if e := p.entry(at.slot); *e>>(at.slot%blockSlots)&1 != 0 {
-			p.deactivate(e, at.slot)
-			t.leave(at.slot)
-			p.settleBlock(e)
-		}
-		p.evicted++
-	}
-	for _, at := range loaded {
-		if t.flags[at.slot]&slotFree == 0 {
-			t.freeSlot(at.slot)
-			t.spill.keys++
-		}
-	}
-	t.spill.loaded = t.spill.loaded[:from]
-}
-
 // evict brings the table under its budget, right after Apply, when all of it is
 // in Pebble: keys that were not resolved since it last looked go first.
 func (t *Table) evict() {
@@ -160,49 +139,54 @@ func (t *Table) evict() {
 	}
 }
 
+// evictSlot takes a key, of which Pebble has everything, out of memory.
 func (t *Table) evictSlot(s Slot) (freed int64) {
 	used := t.heap.used
 	for f := range t.fams {
 		fam := &t.fams[f]
 		blocks := fam.slab.inUse
 		for _, p := range fam.panes {
-			acc := p.Read(s)
-			if acc == nil {
-				continue
-			}
-			for _, w := range fam.blobs {
-				if acc[w] != 0 {
-					t.heap.release(acc[w])
-				}
-			}
-			e := p.entry(s)
-			p.deactivate(e, s)
-			p.evicted++
-			t.leave(s)
-			p.settleBlock(e)
+			t.evictFrom(p, s)
 		}
 		freed += int64(blocks-fam.slab.inUse) * int64(fam.slab.stride) * 8
+	}
+	for _, p := range t.dropped {
+		t.evictFrom(p, s)
 	}
 	t.freeSlot(s)
 	t.spill.keys++
 	return freed + used - t.heap.used + slotBytes + indexBytes
 }
 
+func (t *Table) evictFrom(p *Pane, s Slot) {
+	acc := p.Read(s)
+	if acc == nil {
+		return
+	}
+	for _, w := range p.fam.blobs {
+		if acc[w] != 0 {
+			t.heap.release(acc[w])
+		}
+	}
+	e := p.entry(s)
+	p.deactivate(e, s)
+	p.evicted++
+	if !p.dead {
+		t.leave(s)
+	}
+	p.settleBlock(e)
+}
+
 // spilledDeaths calls fn with a tombstone for each spilled key whose last pane
 // expired in this interval, and counts them.
 func (t *Table) spilledDeaths(fn func(key, value []byte) error) error {
-	var gone []*Pane
 	dead := 0
-	for i := range t.log {
-		if t.log[i].kind != undoDrop {
-			continue
-		}
-		p := t.byID[t.log[i].pane]
+	for i, p := range t.dropped {
 		if p.evicted == 0 {
 			continue
 		}
 		err := t.eachSpilled(p, func(key string, hash uint32) error {
-			if has, err := t.spilledIn(gone, key); has || err != nil {
+			if has, err := t.spilledIn(t.dropped[:i], key); has || err != nil {
 				return err // has died already
 			}
 			s, made := t.lookup(key, hash)
@@ -220,7 +204,6 @@ func (t *Table) spilledDeaths(fn func(key, value []byte) error) error {
 		if err != nil {
 			return err
 		}
-		gone = append(gone, p)
 	}
 	t.spill.dead, t.spill.walked = dead, true
 	return nil

@@ -34,31 +34,33 @@ type Table struct {
 	holes []Slot   // free slots
 	alive int      // keys with a pane, in memory
 
-	gen    uint32 // of the commit interval, see heap
-	log    []undo
-	saved  []uint64 // words of touched blocks
-	edges  []Slot   // slots that came to life, died or were made in this interval
-	fresh  []uint64 // refs made in this interval
-	doomed []uint64 // refs to free at commit
-	byID   []*Pane
-	ids    []uint32 // free pane ids
-	dying  []uint32 // pane ids to free at commit
+	gen     uint32 // of the commit interval, see heap
+	log     []undo
+	saved   []uint64 // words of touched accumulators
+	edges   []Slot   // slots that came to life, died or were made in this interval
+	fresh   []uint64 // refs made in this interval
+	doomed  []uint64 // refs to free at commit
+	byID    []*Pane
+	ids     []uint32 // free pane ids
+	dying   []uint32 // pane ids to free at commit
+	dropped []*Pane  // in this interval
 
-	durable  bool // there is a Pebble behind: keep what Apply needs
-	disk     disk
-	unsaved  []blockID
-	ghosts   []Slot // dead, but Pebble still has them
-	pages    int    // of all panes
-	pending  int64  // about how many bytes Apply will write
-	budget   int64
-	spill    spill
-	err      error // what went wrong where no error can be returned
-	hashes   []uint64
-	homes    []uint64
-	changed  []uint64 // bitmap of slots, scratch of Changes
-	scratch  []byte
-	scratch2 []byte
-	order    scanOrder
+	durable bool // there is a Pebble behind: keep what Apply needs
+	disk    disk
+	unsaved []blockID
+	ghosts  []Slot // dead, but Pebble still has them
+	pages   int    // of all panes
+	pending int64  // about how many bytes Apply will write
+	budget  int64
+	spill   spill
+	err     error // what went wrong where no error can be returned
+	hashes  []uint64
+	refs    []uint64
+	touched uint64
+	changed []uint64 // bitmap of slots, scratch of Changes
+	scratch []byte
+	words   []uint64 // scratch of Restore
+	order   scanOrder
 }
 
 // family is one of a table's two kinds of panes.
@@ -125,35 +127,30 @@ func (t *Table) Resolve(keys []string, rows []int32, slots []Slot) error {
 	// step at a time for the whole batch, the misses overlap.
 	if cap(t.hashes) < len(rows) {
 		t.hashes = make([]uint64, len(rows)+len(rows)/4)
-		t.homes = make([]uint64, len(rows)+len(rows)/4)
+		t.refs = make([]uint64, len(rows)+len(rows)/4)
 	}
-	hashes, homes := t.hashes[:len(rows)], t.homes[:len(rows)]
+	hashes, refs := t.hashes[:len(rows)], t.refs[:len(rows)]
 	entries, mask := t.idx.entries, uint64(len(t.idx.entries)-1)
+	touched := uint64(0)
 	for n, i := range rows {
 		h := xxhash.Sum64String(keys[i])
 		hashes[n] = h
-		homes[n] = entries[h&mask]
-	}
-	for n, e := range homes {
-		if e != 0 && uint32(e>>32) == uint32(hashes[n]) {
-			homes[n] = t.keys[uint32(e)-1]
-		} else {
-			homes[n] = 0
-		}
+		touched += entries[h&mask]
 	}
 	for n, i := range rows {
+		slots[i], refs[n] = t.candidate(hashes[n])
+	}
+	for _, ref := range refs {
+		if ref != 0 {
+			touched += uint64(t.heap.chunks[ref>>32][uint32(ref)])
+		}
+	}
+	t.touched = touched // or the compiler drops the loads
+	for n, i := range rows {
 		key := keys[i]
-		if ref := homes[n]; ref != 0 {
-			if b := t.heap.get(ref); string(b) == key {
-				// Nothing is freed in here, so the entry is still at home unless the
-				// index grew; then ask again.
-				if e := t.idx.entries[hashes[n]&uint64(len(t.idx.entries)-1)]; e != 0 && t.keys[uint32(e)-1] == ref {
-					s := Slot(uint32(e) - 1)
-					t.flags[s] |= slotUsed
-					slots[i] = s
-					continue
-				}
-			}
+		if ref := refs[n]; ref != 0 && string(t.heap.get(ref)) == key {
+			t.use(slots[i])
+			continue
 		}
 		s, err := t.resolve(key, uint32(hashes[n]))
 		if err != nil {
@@ -164,9 +161,32 @@ func (t *Table) Resolve(keys []string, rows []int32, slots []Slot) error {
 	return nil
 }
 
+// candidate gives the first slot with a key of this hash, and the key's ref; 0
+// where there is none. The key is not compared.
+func (t *Table) candidate(hash uint64) (Slot, uint64) {
+	entries, mask := t.idx.entries, uint64(len(t.idx.entries)-1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		e := entries[i]
+		if e == 0 {
+			return 0, 0
+		}
+		if uint32(e>>32) == uint32(hash) {
+			s := Slot(uint32(e) - 1)
+			return s, t.keys[s]
+		}
+	}
+}
+
+// use tells eviction that a slot is in use.
+func (t *Table) use(s Slot) {
+	if t.budget > 0 {
+		t.flags[s] |= slotUsed
+	}
+}
+
 func (t *Table) resolve(key string, hash uint32) (Slot, error) {
 	if s, ok := t.lookup(key, hash); ok {
-		t.flags[s] |= slotUsed
+		t.use(s)
 		return s, nil
 	}
 	if t.spill.keys > 0 {
@@ -194,7 +214,7 @@ func (t *Table) Find(key string) (Slot, bool, error) {
 	if !ok || t.live[s] == 0 && t.flags[s]&slotMade == 0 {
 		return 0, false, nil
 	}
-	t.flags[s] |= slotUsed
+	t.use(s)
 	return s, true, nil
 }
 

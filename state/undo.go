@@ -1,26 +1,26 @@
 package state
 
-import (
-	"math/bits"
-	"unsafe"
-)
+import "unsafe"
 
 // undo is one step of what Rollback takes back, in reverse order.
 //
-//	touch  entry e of the pane was as in e, and its block, if it had one, as in
-//	       saved[off:]
+//	fresh  the slot was inactive in the pane
+//	write  the slot was active in the pane, its words are in saved[off:]
 //	open   the pane did not exist
 //	drop   the pane existed; its memory is untouched until Commit
+//
+// The unit is the accumulator, not its block: where keys are many and rows per
+// key few, copying fifteen neighbours would cost more than the row.
 type undo struct {
-	kind  uint8
-	pane  uint32
-	block uint32
-	off   uint64
-	e     uint64
+	kind uint32
+	pane uint32
+	slot Slot
+	off  uint32 // in words
 }
 
 const (
-	undoTouch = iota
+	undoFresh = iota
+	undoWrite
 	undoOpen
 	undoDrop
 
@@ -30,15 +30,20 @@ const (
 	keepSaved = 1 << 17
 )
 
-// touch saves a block before its first change in the commit interval.
+// touch saves an accumulator before its first change in the commit interval,
+// and marks it dirty.
 func (t *Table) touch(p *Pane, s Slot, e *uint64) {
-	if *e&dirtyMask != 0 {
+	bit := uint64(1) << (s % blockSlots)
+	if *e&(bit<<dirtyShift) != 0 {
 		return
 	}
-	t.log = append(t.log, undo{kind: undoTouch, pane: p.id, block: uint32(s / blockSlots), off: uint64(len(t.saved)), e: *e})
-	if b := uint32(*e >> blockShift); b != 0 {
-		t.saved = append(t.saved, p.fam.slab.block(b)...)
+	u := undo{kind: undoFresh, pane: p.id, slot: s, off: uint32(len(t.saved))}
+	if *e&bit != 0 {
+		u.kind = undoWrite
+		t.saved = append(t.saved, p.acc(*e, s)...)
 	}
+	t.log = append(t.log, u)
+	*e |= bit << dirtyShift
 }
 
 // Expire drops the panes of family f with end <= upTo. A key whose last pane
@@ -47,6 +52,7 @@ func (t *Table) Expire(f Family, upTo int64) {
 	fam := &t.fams[f]
 	dropped := t.dropPanes(fam, upTo, func(p *Pane) {
 		t.log = append(t.log, undo{kind: undoDrop, pane: p.id})
+		t.dropped = append(t.dropped, p)
 		t.spill.walked = false
 	})
 	if dropped {
@@ -90,8 +96,8 @@ func (t *Table) commit() error {
 	}
 	for i := range t.log {
 		switch u := &t.log[i]; u.kind {
-		case undoTouch:
-			t.commitBlock(t.byID[u.pane], u.block)
+		case undoFresh, undoWrite:
+			t.commitWrite(t.byID[u.pane], u.slot)
 		case undoDrop:
 			t.bury(t.byID[u.pane])
 		}
@@ -113,28 +119,31 @@ func (t *Table) commit() error {
 	return nil
 }
 
-func (t *Table) commitBlock(p *Pane, block uint32) {
+func (t *Table) commitWrite(p *Pane, s Slot) {
 	if p.dead {
 		return // buried at its drop
 	}
-	pg, i := p.pages[block/pageBlocks], block%pageBlocks
-	dirty := uint16(pg.e[i] >> dirtyShift)
-	pg.e[i] &^= dirtyMask
-	t.markUnsaved(p, block, dirty)
-	p.settleBlock(&pg.e[i])
+	e := &p.pages[s/pageSlots].e[s/blockSlots%pageBlocks]
+	*e &^= 1 << (s % blockSlots) << dirtyShift
+	t.markUnsaved(p, s)
+	p.settleBlock(e)
 }
 
-// markUnsaved queues the slots dirty of a block for Apply.
-func (t *Table) markUnsaved(p *Pane, block uint32, dirty uint16) {
-	if !t.durable || dirty == 0 {
+// markUnsaved queues an accumulator for Apply.
+func (t *Table) markUnsaved(p *Pane, s Slot) {
+	if !t.durable {
 		return
 	}
-	u := &p.pages[block/pageBlocks].unsaved[block%pageBlocks]
-	if *u == 0 {
-		t.unsaved = append(t.unsaved, blockID{p.id, block})
+	u := &p.pages[s/pageSlots].unsaved[s/blockSlots%pageBlocks]
+	bit := uint16(1) << (s % blockSlots)
+	if *u&bit != 0 {
+		return
 	}
-	t.pending += int64(bits.OnesCount16(dirty&^*u)) * int64(p.fam.words*8+32)
-	*u |= dirty
+	if *u == 0 {
+		t.unsaved = append(t.unsaved, blockID{p.id, uint32(s / blockSlots)})
+	}
+	*u |= bit
+	t.pending += int64(p.fam.words*8 + 32)
 }
 
 // bury frees the memory of a dead pane.
@@ -170,8 +179,8 @@ func (t *Table) rollback() {
 		u := &t.log[i]
 		p := t.byID[u.pane]
 		switch u.kind {
-		case undoTouch:
-			t.restoreBlock(p, u)
+		case undoFresh, undoWrite:
+			t.undoWrite(p, u)
 		case undoOpen:
 			at, _ := p.fam.find(p.end)
 			p.fam.panes = append(p.fam.panes[:at], p.fam.panes[at+1:]...)
@@ -188,7 +197,6 @@ func (t *Table) rollback() {
 			p.fam.shape++
 		}
 	}
-	t.unload()
 	for _, ref := range t.fresh {
 		if t.heap.gen(ref) == t.gen { // else freed before
 			t.heap.release(ref)
@@ -205,25 +213,26 @@ func (t *Table) rollback() {
 	t.endInterval()
 }
 
-func (t *Table) restoreBlock(p *Pane, u *undo) {
-	e := &p.pages[u.block/pageBlocks].e[u.block%pageBlocks]
-	base := Slot(u.block) * blockSlots
-	was, is := uint16(u.e), uint16(*e)
-	for m := is &^ was; m != 0; m &= m - 1 {
-		t.leave(base + Slot(bits.TrailingZeros16(m)))
-		p.n--
+func (t *Table) undoWrite(p *Pane, u *undo) {
+	s, e := u.slot, &p.pages[u.slot/pageSlots].e[u.slot/blockSlots%pageBlocks]
+	*e &^= 1 << (s % blockSlots) << dirtyShift
+	active := *e>>(s%blockSlots)&1 != 0
+	if u.kind == undoWrite {
+		if *e>>blockShift == 0 {
+			*e |= uint64(p.fam.slab.alloc()) << blockShift
+		}
+		copy(p.acc(*e, s), t.saved[u.off:])
+		if !active {
+			p.activate(e, s)
+			t.enter(s)
+		}
+		return
 	}
-	for m := was &^ is; m != 0; m &= m - 1 {
-		t.enter(base + Slot(bits.TrailingZeros16(m)))
-		p.n++
+	if active {
+		p.deactivate(e, s)
+		t.leave(s)
 	}
-	p.fam.shape++
-	if b := uint32(u.e >> blockShift); b != 0 {
-		copy(p.fam.slab.block(b), t.saved[u.off:])
-	} else if b := uint32(*e >> blockShift); b != 0 {
-		p.fam.slab.release(b)
-	}
-	*e = u.e
+	p.settleBlock(e)
 }
 
 // reset makes the table empty, as new.
@@ -245,6 +254,8 @@ func (t *Table) endInterval() {
 		t.ids = append(t.ids, id)
 	}
 	t.dying = t.dying[:0]
+	clear(t.dropped)
+	t.dropped = t.dropped[:0]
 	if used := len(t.saved); cap(t.saved) > keepSaved && used <= cap(t.saved)/4 {
 		t.saved = nil
 	}

@@ -101,7 +101,7 @@ func (t *Table) verify(saved bool) error {
 		return fmt.Errorf("%d slots, index has %d, %d holes of %d", slots, t.idx.n, len(t.holes), len(t.keys))
 	case slots+blobs != t.heap.cells:
 		return fmt.Errorf("%d keys and %d blobs, heap has %d cells", slots, blobs, t.heap.cells)
-	case len(t.log)+len(t.doomed)+len(t.fresh)+len(t.dying)+len(t.spill.loaded) > 0:
+	case len(t.log)+len(t.doomed)+len(t.fresh)+len(t.dying)+len(t.dropped) > 0:
 		return fmt.Errorf("something of the interval is left")
 	}
 	if saved && t.durable {
