@@ -504,6 +504,12 @@ func (a *aggregator) sink(out engine.Emit) engine.Emit {
 	return func(b *engine.Batch) error { return a.having.Process(b, out) }
 }
 
+// open tells whether a window may have updates still: one whose close is under
+// way has only its final rows to come.
+func (a *aggregator) open(end int64) bool {
+	return !a.windowed || end > a.closedTo && (!a.cursor.on || end > a.cursor.end)
+}
+
 // Flush sends the windows that changed since the last time, each with its old
 // row, at most once per throttle.
 func (a *aggregator) Flush(now int64, all bool, out engine.Emit) error {
@@ -517,7 +523,7 @@ func (a *aggregator) Flush(now int64, all bool, out engine.Emit) error {
 	seen := map[touch]bool{}
 	var ends []int64
 	add := func(end int64, slot state.Slot) {
-		if end <= a.closedTo && a.windowed || seen[touch{end, slot}] {
+		if !a.open(end) || seen[touch{end, slot}] {
 			return
 		}
 		seen[touch{end, slot}] = true
@@ -631,7 +637,7 @@ func (a *aggregator) findPending() {
 			break
 		}
 		for end := range window.Ends(a.assign, floorDiv(id, a.splits)-1) {
-			if end > a.closedTo && (len(ends) == 0 || end > ends[len(ends)-1]) {
+			if a.open(end) && (len(ends) == 0 || end > ends[len(ends)-1]) {
 				ends = append(ends, end)
 			}
 		}
