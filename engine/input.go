@@ -21,7 +21,6 @@ type input struct {
 	vector   *window.Vector // repartition inputs: the upstream tasks' stamps
 	idle     bool           // read to its end and silent for idle_timeout
 	stalled  bool           // silent, but not read to its end: holds time back
-	heard    bool           // answered at least once since the assignment
 	lastRow  int64          // driver's clock, ms: last row, or the assignment
 	maxTime  int64          // greatest event time seen
 	clock    bool           // the clock moves the watermark (close_after_idle)
@@ -234,7 +233,6 @@ func (t *Task) AtEnd(tp TopicPartition, high Offset) {
 	if in == nil {
 		return
 	}
-	in.heard = true
 	if in.position >= high {
 		in.idle, in.stalled, t.changed = true, false, true
 		return

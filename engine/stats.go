@@ -30,7 +30,7 @@ type TaskSnapshot struct {
 	LagRecords int64
 	Late       int64
 	Dropped    int64  // dead letters and skipped rows, all stages
-	Holding    string // the input that holds time back, "topic/partition"; "": none
+	Holding    string // an input that is silent but not read to its end, "topic/partition"; "": none
 	Idle       bool
 }
 
@@ -76,11 +76,9 @@ func (s *TaskStats) Counters() map[string]int64 {
 // Snapshot tells where the task stands; called by the task's own goroutine.
 func (t *Task) Snapshot() TaskSnapshot {
 	s := TaskSnapshot{Watermark: MaxTime, LagRecords: t.Stats.LagRecords.Load(), Idle: t.idle()}
-	low := MaxTime
 	for _, in := range t.inputs {
-		w := in.watermark()
-		if in.stalled || (!in.isIdle() && w < low) {
-			low, s.Holding = w, string(in.tp.Topic)+"/"+itoa(int64(in.tp.Partition))
+		if in.stalled {
+			s.Holding = string(in.tp.Topic) + "/" + itoa(int64(in.tp.Partition))
 		}
 	}
 	for _, m := range t.marks {

@@ -187,7 +187,7 @@ func (t *Task) Process(rows *Rows) error {
 		return err
 	}
 	t.Stats.pendingIn += int64(rows.Len())
-	in.lastRow, in.idle, in.clock = t.env.Now(), false, false
+	in.lastRow, in.idle, in.stalled, in.clock = t.env.Now(), false, false, false
 	t.rate.rows += int64(rows.Len())
 	in.position = max(rows.Next, Offset(rows.Offsets[rows.Len()-1]+1))
 	if err := emitTo(in.children, b); err != nil {
