@@ -95,7 +95,8 @@ func crash(t *testing.T, addr string, round int, moments *rand.Rand, atKill func
 		t.Fatal(err)
 	}
 	k.await(name, topic, truth.EventCount, 2*time.Minute, worker)
-	tail, full := restores(t, admin)
+	kinds := awaitRestores(t, admin, worker)
+	tail, full := kinds["tail"], kinds["full"]
 	t.Logf("killed after %.2f s, %d rows committed, the first of them %.2f s before; up again and through %.1f s later; restores: %.0f from the tail, %.0f in full",
 		moment.Seconds(), before, committing.Seconds(), time.Since(restarted).Seconds(), tail, full)
 	// Twice the flush interval after the first commit, and one for a slow disk,
@@ -133,32 +134,41 @@ func (c *cluster) watch(pipeline, topic string, moment time.Duration, running *p
 	return time.Since(first)
 }
 
-var restoreLine = regexp.MustCompile(`^leat_restores_total\{(?:[^}]*,)?kind="(tail|full)"[^}]*\} (\S+)`)
+// awaitRestores waits until a worker has restored every task, in whichever
+// way, and gives the count of each.
+func awaitRestores(t *testing.T, admin string, worker *process) map[string]float64 {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		kinds, err := restores(admin)
+		if err == nil && kinds["tail"]+kinds["full"]+kinds["none"] >= partitions {
+			return kinds
+		}
+		if !worker.running() || time.Now().After(end) {
+			t.Fatalf("not every task was restored: %v, %v", kinds, err)
+		}
+	}
+}
+
+var restoreLine = regexp.MustCompile(`^leat_restores_total\{(?:[^}]*,)?kind="([a-z]+)"[^}]*\} (\S+)`)
 
 // restores reads from the admin address how tasks came by their state.
-func restores(t *testing.T, admin string) (tail, full float64) {
-	t.Helper()
+func restores(admin string) (map[string]float64, error) {
 	answer, err := http.Get("http://" + admin + "/metrics")
 	if err != nil {
-		t.Fatalf("read the metrics: %v", err)
+		return nil, err
 	}
 	defer answer.Body.Close()
+	kinds := map[string]float64{}
 	for lines := bufio.NewScanner(io.LimitReader(answer.Body, 16<<20)); lines.Scan(); {
-		m := restoreLine.FindStringSubmatch(lines.Text())
-		if m == nil {
-			continue
-		}
-		n, err := strconv.ParseFloat(m[2], 64)
-		if err != nil {
-			t.Fatalf("read %q: %v", lines.Text(), err)
-		}
-		if m[1] == "tail" {
-			tail += n
-		} else {
-			full += n
+		if m := restoreLine.FindStringSubmatch(lines.Text()); m != nil {
+			n, err := strconv.ParseFloat(m[2], 64)
+			if err != nil {
+				return nil, fmt.Errorf("read %q: %w", lines.Text(), err)
+			}
+			kinds[m[1]] += n
 		}
 	}
-	return tail, full
+	return kinds, nil
 }
 
 // startBroker runs leat broker on a folder and waits until it answers.
