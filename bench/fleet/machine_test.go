@@ -100,7 +100,9 @@ const transactionTimeout = 4 * time.Second
 func (m *machine) crash(rng *rand.Rand) *vfs.MemFS {
 	m.dead = true
 	m.cable.Cut()
-	disk := m.disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+	// A generator of its own: how many numbers it takes depends on the disk.
+	dice := rand.New(rand.NewPCG(rng.Uint64(), 2))
+	disk := m.disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: dice.IntN(101), RNG: dice})
 	m.stop()
 	return disk
 }
