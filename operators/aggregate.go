@@ -119,9 +119,6 @@ func Aggregate(s AggregateSpec) func(*engine.Context) (engine.Operator, error) {
 			}
 			a.having = op
 		}
-		if a.update {
-			a.pending = map[touch]struct{}{}
-		}
 		return a, nil
 	}
 }
@@ -149,10 +146,11 @@ type aggregator struct {
 	closedTo int64 // windows with an end at or before it are closed
 	cursor   cursor
 	pane     paneCache
-	pending  map[touch]struct{} // changed since the last update
-	flushed  int64              // ctx.Now of the last update
-	kept     int64              // flushed, as of the last commit
+	pending  pending
+	flushed  int64 // ctx.Now of the last update
+	kept     int64 // flushed, as of the last commit
 	active   []state.Slot
+	changed  slotSet
 }
 
 // cursor is where the close of a huge window stands.
@@ -160,12 +158,6 @@ type cursor struct {
 	on    bool
 	end   int64
 	after string
-}
-
-// touch is a key and pane with changes that were not sent yet.
-type touch struct {
-	pane int64 // id
-	slot state.Slot
 }
 
 // paneCache remembers the pane of the last row: rows come nearly in order.
@@ -274,31 +266,30 @@ func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
 		acc[accTime] = uint64(b.Time[i])
 	}
 	if a.update {
-		a.await(touch{id, slot})
+		a.await(id, slot)
 	}
 	return nil
 }
 
 // await notes a change to be sent. Where it waits longer than to the next
 // commit its slot is pinned: the table may otherwise evict it.
-func (a *aggregator) await(p touch) {
-	if _, ok := a.pending[p]; ok {
-		return
-	}
-	a.pending[p] = struct{}{}
-	if a.spec.Throttle > 0 {
-		a.table.Pin(p.slot)
+func (a *aggregator) await(pane int64, slot state.Slot) {
+	if a.pending.add(pane, slot) && a.spec.Throttle > 0 {
+		a.table.Pin(slot)
 	}
 }
 
 // sent forgets what was pending.
 func (a *aggregator) sent() {
 	if a.spec.Throttle > 0 {
-		for p := range a.pending {
-			a.table.Unpin(p.slot)
+		for _, set := range a.pending.panes {
+			a.active = set.slots(a.active[:0])
+			for _, slot := range a.active {
+				a.table.Unpin(slot)
+			}
 		}
 	}
-	clear(a.pending)
+	a.pending.clear()
 }
 
 var errLate = errors.New("late: every window of the row has closed")
@@ -515,41 +506,23 @@ func (a *aggregator) open(end int64) bool {
 func (a *aggregator) Flush(now int64, all bool, out engine.Emit) error {
 	// A clock that was set back must not hold updates up.
 	since := now - a.flushed
-	if !a.update || len(a.pending) == 0 || !all && since >= 0 && since < a.spec.Throttle.Milliseconds() {
+	if !a.update || len(a.pending.panes) == 0 || !all && since >= 0 && since < a.spec.Throttle.Milliseconds() {
 		return nil
 	}
 	a.flushed = now
-	windows := map[int64][]state.Slot{}
-	seen := map[touch]bool{}
-	var ends []int64
-	add := func(end int64, slot state.Slot) {
-		if !a.open(end) || seen[touch{end, slot}] {
-			return
-		}
-		seen[touch{end, slot}] = true
-		if windows[end] == nil {
-			ends = append(ends, end)
-		}
-		windows[end] = append(windows[end], slot)
-	}
-	for p := range a.pending {
-		if !a.windowed {
-			add(engine.MaxTime, p.slot)
-			continue
-		}
-		for end := range window.Ends(a.assign, floorDiv(p.pane, a.splits)-1) {
-			if a.takes(end, p.pane) {
-				add(end, p.slot)
+	ids := a.pending.ids()
+	for _, end := range a.openEnds(ids) {
+		lo, hi := a.ids(end)
+		changed := a.changed[:0]
+		for _, id := range ids {
+			if id > lo && id <= hi && a.takes(end, id) {
+				changed.union(a.pending.panes[id])
 			}
 		}
-	}
-	a.sent()
-	sortUpdates(ends, windows)
-	for _, end := range ends {
-		lo, hi := a.ids(end)
+		a.changed, a.active = changed, changed.slots(a.active[:0])
 		panes := a.panes(end, lo, hi)
 		a.out.begin(end, false, a.sink(out))
-		for _, slot := range windows[end] {
+		for _, slot := range a.active {
 			if err := a.out.slot(slot, panes); err != nil {
 				return err
 			}
@@ -558,7 +531,25 @@ func (a *aggregator) Flush(now int64, all bool, out engine.Emit) error {
 			return err
 		}
 	}
+	a.sent()
 	return nil
+}
+
+// openEnds gives the ends of the windows that panes are in and that may have
+// updates still, ascending. ids are ascending.
+func (a *aggregator) openEnds(ids []int64) []int64 {
+	if !a.windowed {
+		return []int64{engine.MaxTime}
+	}
+	var ends []int64
+	for _, id := range ids {
+		for end := range window.Ends(a.assign, floorDiv(id, a.splits)-1) {
+			if a.open(end) && (len(ends) == 0 || end > ends[len(ends)-1]) {
+				ends = append(ends, end)
+			}
+		}
+	}
+	return ends
 }
 
 // Remember is the time that has passed and the close cursor.
@@ -630,19 +621,7 @@ func (a *aggregator) findPending() {
 		return
 	}
 	a.sent()
-	var ends []int64
-	for _, id := range a.table.Ends(state.Panes) {
-		if !a.windowed {
-			ends = []int64{engine.MaxTime}
-			break
-		}
-		for end := range window.Ends(a.assign, floorDiv(id, a.splits)-1) {
-			if a.open(end) && (len(ends) == 0 || end > ends[len(ends)-1]) {
-				ends = append(ends, end)
-			}
-		}
-	}
-	for _, end := range ends {
+	for _, end := range a.openEnds(a.table.Ends(state.Panes)) {
 		lo, hi := a.ids(end)
 		panes := a.panes(end, lo, hi)
 		sent := a.table.Pane(state.Sent, end)
@@ -653,7 +632,7 @@ func (a *aggregator) findPending() {
 		a.active = a.table.Active(state.Panes, lo, hi, a.active[:0])
 		for _, slot := range a.active {
 			if a.unsent(slot, panes, sent) {
-				a.await(touch{last, slot})
+				a.await(last, slot)
 			}
 		}
 	}

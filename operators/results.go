@@ -1,7 +1,6 @@
 package operators
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -308,12 +307,4 @@ func (r *results) flush() error {
 	b.Old = old
 	r.reset()
 	return err
-}
-
-// sortUpdates puts updates in order of window end, and of slots in a window.
-func sortUpdates(ends []int64, windows map[int64][]state.Slot) {
-	slices.Sort(ends)
-	for _, w := range windows {
-		slices.SortFunc(w, func(a, b state.Slot) int { return cmp.Compare(a, b) })
-	}
 }
