@@ -33,20 +33,21 @@ type Recovery struct {
 // not fit, from the changelog alone. It runs in the restore pool, before the
 // task is opened, and is the lease's only user meanwhile.
 func Recover(ctx context.Context, topo *Topology, sub *SubTopology, p Partition, lease *state.Lease, read ChangelogReader, progress func(records int64)) (Recovery, error) {
-	r, err := recoverOnce(ctx, topo, sub, p, lease, read, progress)
+	from, meta, _ := lease.Loaded()
+	r, err := recoverFrom(ctx, topo, sub, p, lease, from, meta, read, progress)
 	if errors.Is(err, ErrOffsetOutOfRange) || errors.Is(err, state.ErrCorrupt) {
 		if err := lease.Wipe(); err != nil {
 			return r, err
 		}
-		r, err = recoverOnce(ctx, topo, sub, p, lease, read, progress)
+		r, err = recoverFrom(ctx, topo, sub, p, lease, nil, nil, read, progress)
 	}
 	return r, err
 }
 
-func recoverOnce(ctx context.Context, topo *Topology, sub *SubTopology, p Partition, lease *state.Lease, read ChangelogReader, progress func(records int64)) (Recovery, error) {
+// recoverFrom reads the changelogs from the positions that the tables are at.
+func recoverFrom(ctx context.Context, topo *Topology, sub *SubTopology, p Partition, lease *state.Lease, from map[string]state.Position, metaBytes []byte, read ChangelogReader, progress func(records int64)) (Recovery, error) {
 	var r Recovery
-	from, metaBytes, ok := lease.Loaded()
-	if ok && len(metaBytes) > 0 {
+	if len(metaBytes) > 0 {
 		m, err := decodeTaskMeta(metaBytes)
 		if err != nil {
 			return r, fmt.Errorf("%w: %w", state.ErrCorrupt, err)
