@@ -332,6 +332,12 @@ func explainSyntax(data []byte, err error) (line, column int, text, hint string)
 	if name, ok := strings.CutPrefix(text, "unknown anchor '"); ok {
 		return explainAnchor(data, strings.TrimSuffix(name, "' referenced"))
 	}
+	const mostBytes = 64 << 10 // beyond, parsing it some thirty times takes seconds
+	if len(data) > mostBytes {
+		line, column = lineColumn(data, consumed(data))
+		source := string(bytes.Split(data, []byte("\n"))[line-1])
+		return plainWords(line, column, source, text)
+	}
 	lines := strings.SplitAfter(string(data), "\n")
 	fits := func(prefix string) bool {
 		_, err := decodeAll([]byte(prefix))
@@ -358,6 +364,36 @@ func explainSyntax(data []byte, err error) (line, column int, text, hint string)
 	column = 1 + bisect(min(len(bad), mostColumns), func(n int) bool { return fits(head + string(bad[:n])) })
 	column = min(column, max(len(bad), 1))
 	return plainWords(good+1, column, string(bad), text)
+}
+
+// consumed is how far the library reads before it gives up: the place of the
+// error, or a little beyond.
+func consumed(data []byte) int {
+	r := &byteReader{data: data}
+	defer func() { _ = recover() }() // it has panicked already in decodeAll, or not
+	dec := yaml.NewDecoder(r)
+	for {
+		var d yaml.Node
+		if dec.Decode(&d) != nil {
+			break
+		}
+	}
+	return len(bytes.TrimRight(data[:r.n], " \n"))
+}
+
+// byteReader gives one byte at a time, so that nothing is read ahead.
+type byteReader struct {
+	data []byte
+	n    int
+}
+
+func (r *byteReader) Read(p []byte) (int, error) {
+	if r.n == len(r.data) || len(p) == 0 {
+		return 0, io.EOF
+	}
+	p[0] = r.data[r.n]
+	r.n++
+	return 1, nil
 }
 
 // outdented tells whether a line goes back to where the line of an opener
