@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -271,27 +270,6 @@ func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
 	return nil
 }
 
-// await notes a change to be sent. Where it waits longer than to the next
-// commit its slot is pinned: the table may otherwise evict it.
-func (a *aggregator) await(pane int64, slot state.Slot) {
-	if a.pending.add(pane, slot) && a.spec.Throttle > 0 {
-		a.table.Pin(slot)
-	}
-}
-
-// sent forgets what was pending.
-func (a *aggregator) sent() {
-	if a.spec.Throttle > 0 {
-		for _, set := range a.pending.panes {
-			a.active = set.slots(a.active[:0])
-			for _, slot := range a.active {
-				a.table.Unpin(slot)
-			}
-		}
-	}
-	a.pending.clear()
-}
-
 var errLate = errors.New("late: every window of the row has closed")
 
 // place finds the pane of row i, or nil where the row is late for all its
@@ -495,63 +473,6 @@ func (a *aggregator) sink(out engine.Emit) engine.Emit {
 	return func(b *engine.Batch) error { return a.having.Process(b, out) }
 }
 
-// open tells whether a window may have updates still: one whose close is under
-// way has only its final rows to come.
-func (a *aggregator) open(end int64) bool {
-	return !a.windowed || end > a.closedTo && (!a.cursor.on || end > a.cursor.end)
-}
-
-// Flush sends the windows that changed since the last time, each with its old
-// row, at most once per throttle.
-func (a *aggregator) Flush(now int64, all bool, out engine.Emit) error {
-	// A clock that was set back must not hold updates up.
-	since := now - a.flushed
-	if !a.update || len(a.pending.panes) == 0 || !all && since >= 0 && since < a.spec.Throttle.Milliseconds() {
-		return nil
-	}
-	a.flushed = now
-	ids := a.pending.ids()
-	for _, end := range a.openEnds(ids) {
-		lo, hi := a.ids(end)
-		changed := a.changed[:0]
-		for _, id := range ids {
-			if id > lo && id <= hi && a.takes(end, id) {
-				changed.union(a.pending.panes[id])
-			}
-		}
-		a.changed, a.active = changed, changed.slots(a.active[:0])
-		panes := a.panes(end, lo, hi)
-		a.out.begin(end, false, a.sink(out))
-		for _, slot := range a.active {
-			if err := a.out.slot(slot, panes); err != nil {
-				return err
-			}
-		}
-		if err := a.out.flush(); err != nil {
-			return err
-		}
-	}
-	a.sent()
-	return nil
-}
-
-// openEnds gives the ends of the windows that panes are in and that may have
-// updates still, ascending. ids are ascending.
-func (a *aggregator) openEnds(ids []int64) []int64 {
-	if !a.windowed {
-		return []int64{engine.MaxTime}
-	}
-	var ends []int64
-	for _, id := range ids {
-		for end := range window.Ends(a.assign, floorDiv(id, a.splits)-1) {
-			if a.open(end) && (len(ends) == 0 || end > ends[len(ends)-1]) {
-				ends = append(ends, end)
-			}
-		}
-	}
-	return ends
-}
-
 // Remember is the time that has passed and the close cursor.
 func (a *aggregator) Remember() []byte {
 	b := binary.AppendVarint([]byte{1}, a.closedTo)
@@ -603,62 +524,4 @@ func (a *aggregator) Recovered() error {
 	}
 	a.findPending()
 	return nil
-}
-
-// Committed keeps when updates were sent; what is pending stays pending.
-func (a *aggregator) Committed() { a.kept = a.flushed }
-
-// RolledBack finds again what is pending: the tables are back at the last
-// commit, and so is what was sent.
-func (a *aggregator) RolledBack() {
-	a.pane, a.flushed = paneCache{}, a.kept
-	a.findPending()
-}
-
-// findPending compares each open window with what was sent of it.
-func (a *aggregator) findPending() {
-	if !a.update {
-		return
-	}
-	a.sent()
-	for _, end := range a.openEnds(a.table.Ends(state.Panes)) {
-		lo, hi := a.ids(end)
-		panes := a.panes(end, lo, hi)
-		sent := a.table.Pane(state.Sent, end)
-		last := engine.MaxTime // a pane of the window, to note the change at
-		if a.windowed {
-			last = end * a.splits
-		}
-		a.active = a.table.Active(state.Panes, lo, hi, a.active[:0])
-		for _, slot := range a.active {
-			if a.unsent(slot, panes, sent) {
-				a.await(last, slot)
-			}
-		}
-	}
-}
-
-// unsent tells whether a window has changes that were not sent: rows are only
-// added, so its number of rows has grown then. Not so over a table, where the
-// accumulators are compared; there is one pane, and what subtracts has no blobs.
-func (a *aggregator) unsent(slot state.Slot, panes []*state.Pane, sent *state.Pane) bool {
-	var was []uint64
-	if sent != nil {
-		was = sent.Read(slot)
-	}
-	rows := uint64(0)
-	for _, p := range panes {
-		acc := p.Read(slot)
-		if acc == nil {
-			continue
-		}
-		rows += acc[accRows]
-		if a.spec.TableInput && was != nil && !slices.Equal(acc, was) {
-			return true
-		}
-	}
-	if was == nil {
-		return rows > 0 || a.spec.TableInput
-	}
-	return was[accRows] != rows
 }

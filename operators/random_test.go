@@ -401,12 +401,18 @@ func (x *trial) rollback() {
 	x.say("rollback")
 	x.rig.rollback()
 	x.back()
+	if !x.closing && x.r.IntN(2) == 0 {
+		x.commit(true)
+	}
 }
 
 func (x *trial) restart() {
 	x.say("restart")
 	x.rig.restart()
 	x.back()
+	if !x.closing && x.r.IntN(2) == 0 {
+		x.commit(true) // all that a throttle had held back is still due
+	}
 }
 
 // expected recomputes the results of all windows: key and window to aggregates.
