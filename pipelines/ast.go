@@ -217,8 +217,8 @@ type Errors struct {
 type Dashboard struct {
 	Title   string
 	Refresh time.Duration
-	Panels  []*Panel
-	auto    bool // no panels were written: one for each aggregate
+	Panels  []*Panel // none: the page draws one for each number
+	node    *node
 }
 
 // Panel is one chart.

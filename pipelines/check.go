@@ -324,12 +324,8 @@ func (k *checker) dashboard() {
 			}
 		}
 	}
-	if len(names) == 0 && d.auto {
-		for _, s := range k.p.Sinks {
-			if s.broken {
-				return
-			}
-		}
+	if len(names) == 0 && len(d.Panels) == 0 {
+		k.warn(d.node, "unused", "add a sink of type sse", "there is no sse sink: the dashboard has nothing to show")
 	}
 	for _, p := range d.Panels {
 		k.panel(p, views, names)

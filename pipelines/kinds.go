@@ -67,7 +67,7 @@ var kinds = []*Kind{
 		{Name: "tables", Type: "mapping name: table", Group: "table", Doc: "Topics read as the newest row per key."},
 		{Name: "transforms", Type: "list of transforms", Group: "transform", Doc: "What happens to the rows, in order.", Not: []string{"processors", "steps", "operators"}},
 		{Name: "sinks", Type: "list of sinks", Required: true, Group: "sink", Doc: "Where results go.", Not: []string{"outputs", "output", "sink"}},
-		{Name: "dashboard", Type: "dashboard", Group: "dashboard", Doc: "The live page `/d/<pipeline>`. `{}` draws a panel for each aggregate."},
+		{Name: "dashboard", Type: "dashboard", Group: "dashboard", Doc: "The live page `/d/<pipeline>`. `{}` draws a panel for each number."},
 		{Name: "delivery", Type: "exactly_once or at_least_once", Default: "exactly_once", Doc: "Delivery guarantee; never downgraded silently."},
 		{Name: "errors", Type: "errors", Group: "errors", Doc: "What happens to records that go wrong."},
 		{Name: "tests", Type: "list of tests", Group: "test", Doc: "Run by `leat test`."},
@@ -212,21 +212,23 @@ var kinds = []*Kind{
 	{Group: "dashboard", Doc: "The live page.", Keys: []Key{
 		{Name: "title", Type: "text", Default: "the pipeline's name", Doc: "Heading."},
 		{Name: "refresh", Type: "duration", Default: "250ms", Doc: "How often charts move."},
-		{Name: "panels", Type: "list of panels", Group: "panel", Default: "one for each aggregate", Doc: "What is shown, in order.", Not: []string{"charts", "widgets"}},
+		{Name: "panels", Type: "list of panels", Group: "panel", Default: "one for each number of each view, and its rows", Doc: "What is shown, in order.", Not: []string{"charts", "widgets"}},
 	}},
 	{Group: "panel", Name: "timeseries", Doc: "A line per series over the windows' ends.", Keys: panelKeys(
 		Key{Name: "value", Type: "column", Required: true, Doc: "What is drawn.", Not: []string{"y", "field", "column"}},
-		Key{Name: "series", Type: "column", Doc: "A line for each of its values.", Not: []string{"by", "group_by"}},
+		Key{Name: "series", Type: "column", Default: "the view's key", Doc: "A line for each of its values.", Not: []string{"by", "group_by"}},
+		Key{Name: "fn", Type: "sum, avg, min, max or last", Default: "by the value's name (`avg_…`, `max_…`), else sum", Doc: "How rows of one point are put together."},
 		Key{Name: "top", Type: "int", Default: "12", Doc: "The most lines; the others are left out and counted."},
 		Key{Name: "scale", Type: "linear or log", Default: "linear", Doc: "Of the value's axis."},
 	)},
 	{Group: "panel", Name: "stat", Doc: "One number with a sparkline.", Keys: panelKeys(
 		Key{Name: "value", Type: "column", Required: true, Doc: "What is shown."},
-		Key{Name: "fn", Type: "sum, avg, min, max or last", Default: "sum", Doc: "How rows of one window are put together."},
+		Key{Name: "fn", Type: "sum, avg, min, max or last", Default: "by the value's name (`avg_…`, `max_…`), else sum", Doc: "How rows of one point are put together."},
 	)},
 	{Group: "panel", Name: "topk", Doc: "Bars, greatest first.", Keys: panelKeys(
 		Key{Name: "value", Type: "column", Required: true, Doc: "Length of the bars."},
 		Key{Name: "series", Type: "column", Required: true, Doc: "What the bars are.", Not: []string{"by"}},
+		Key{Name: "fn", Type: "sum, avg, min, max or last", Default: "by the value's name (`avg_…`, `max_…`), else sum", Doc: "How rows of one point are put together."},
 		Key{Name: "k", Type: "int", Default: "10", Doc: "How many.", Not: []string{"limit", "n"}},
 	)},
 	{Group: "panel", Name: "table", Doc: "The rows themselves.", Keys: panelKeys(

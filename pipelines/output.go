@@ -185,7 +185,7 @@ type dashboardSpec struct {
 
 type panelSpec struct {
 	Type    string   `json:"type"`
-	Title   string   `json:"title"`
+	Title   string   `json:"title,omitempty"`
 	View    string   `json:"view"` // <pipeline>/<sink>
 	Value   string   `json:"value,omitempty"`
 	Series  string   `json:"series,omitempty"`
@@ -197,7 +197,8 @@ type panelSpec struct {
 	Scale   string   `json:"scale,omitempty"`
 }
 
-// dashboardJSON is the dashboard with all defaults filled in; nil: none.
+// dashboardJSON is the dashboard as it was written; nil: none. What it leaves
+// open the page decides, panels that are not there included.
 func dashboardJSON(p *Pipeline) []byte {
 	d := p.Dashboard
 	if d == nil {
@@ -208,81 +209,18 @@ func dashboardJSON(p *Pipeline) []byte {
 		out.Title = p.Name.Text
 	}
 	for _, panel := range d.Panels {
-		out.Panels = append(out.Panels, panelOf(p, panel))
-	}
-	if d.auto {
-		out.Panels = autoPanels(p)
+		spec := panelSpec{
+			Type: panel.Type, Title: panel.Title, View: p.Name.Text + "/" + panel.View.Text, Value: panel.Value.Text, Series: panel.Series.Text,
+			Unit: panel.Unit, Top: panel.Top, K: panel.K, Fn: panel.Fn, Scale: panel.Scale,
+		}
+		for _, w := range panel.Columns {
+			spec.Columns = append(spec.Columns, w.Text)
+		}
+		out.Panels = append(out.Panels, spec)
 	}
 	data, err := json.Marshal(out)
 	if err != nil {
 		panic(err) // texts and numbers always marshal
 	}
 	return data
-}
-
-func panelOf(p *Pipeline, panel *Panel) panelSpec {
-	out := panelSpec{
-		Type: panel.Type, Title: panel.Title, View: p.Name.Text + "/" + panel.View.Text, Value: panel.Value.Text, Series: panel.Series.Text,
-		Unit: panel.Unit, Top: panel.Top, K: panel.K, Fn: panel.Fn, Scale: panel.Scale,
-	}
-	for _, w := range panel.Columns {
-		out.Columns = append(out.Columns, w.Text)
-	}
-	if out.Title == "" {
-		out.Title = panel.Value.Text
-		if out.Title == "" {
-			out.Title = panel.View.Text
-		}
-	}
-	switch {
-	case panel.Type == "timeseries" && out.Top == 0:
-		out.Top = 12
-	case panel.Type == "topk" && out.K == 0:
-		out.K = 10
-	case panel.Type == "stat" && out.Fn == "":
-		out.Fn = "sum"
-	}
-	return out
-}
-
-// autoPanels draws each aggregate of each view: over time where there are
-// windows, else as bars; and the rows as a table.
-func autoPanels(p *Pipeline) []panelSpec {
-	panels := []panelSpec{}
-	for _, s := range p.Sinks {
-		in := p.checked.sinks[s]
-		if s.SSE == nil || in == nil || in.broken {
-			continue
-		}
-		view := p.Name.Text + "/" + s.Name.Text
-		series := ""
-		if len(in.group) > 0 {
-			series = in.group[0]
-		}
-		for _, f := range in.schema.Fields {
-			if !numeric(f.Type) || slices.Contains(in.group, f.Name) {
-				continue
-			}
-			panel := panelSpec{Type: "stat", Title: f.Name, View: view, Value: f.Name, Fn: "sum", Unit: unitOf(f.Name)}
-			switch {
-			case in.windowed:
-				panel.Type, panel.Series, panel.Fn, panel.Top = "timeseries", series, "", 12
-			case series != "":
-				panel.Type, panel.Series, panel.Fn, panel.K = "topk", series, "", 10
-			}
-			panels = append(panels, panel)
-		}
-		panels = append(panels, panelSpec{Type: "table", Title: s.Name.Text, View: view})
-	}
-	return panels
-}
-
-// unitOf guesses a unit from a column's name.
-func unitOf(column string) string {
-	for _, u := range []struct{ suffix, unit string }{{"_ms", "ms"}, {"_bytes", "B"}, {"_s", "s"}, {"_seconds", "s"}, {"_percent", "%"}} {
-		if len(column) > len(u.suffix) && column[len(column)-len(u.suffix):] == u.suffix {
-			return u.unit
-		}
-	}
-	return ""
 }

@@ -172,7 +172,7 @@ func (l *loader) dashboard(n *node) *Dashboard {
 		return nil
 	}
 	defer f.done()
-	d := &Dashboard{Refresh: 250 * time.Millisecond, auto: !n.has("panels")}
+	d := &Dashboard{Refresh: 250 * time.Millisecond, node: n}
 	if v := f.get("title"); v != nil {
 		d.Title, _ = l.text(v)
 	}
