@@ -1,12 +1,15 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 func benchTable(b testing.TB, n int) (*Lease, *Table, []string, []Slot) {
@@ -127,4 +130,64 @@ func BenchmarkWrite(b *testing.B) {
 			n = 0
 		}
 	}
+}
+
+// BenchmarkDisk gives nanoseconds per key of one pane: changes to a changelog,
+// restore of it, apply to Pebble, and load from there.
+func BenchmarkDisk(b *testing.B) {
+	const n = 200_000
+	spec := []Spec{{Name: "s", Families: [2]FamilySpec{{Words: 4}}}}
+	db, err := Open("state", Options{FS: vfs.NewMem()})
+	must(b, err)
+	defer db.Close()
+	_, from, _, _ := benchTable(b, n)
+	p := from.Pane(Panes, math.MaxInt64)
+	rng := rand.New(rand.NewPCG(1, 2))
+	p.eachActive(func(s Slot, _ *uint64) {
+		acc, _ := p.Write(s)
+		acc[0], acc[1] = rng.Uint64N(1000), math.Float64bits(float64(rng.IntN(1000))/10)
+	})
+	var keys, values [][]byte
+	per := func(name string, do func()) {
+		b.Run(name, func(b *testing.B) {
+			done := cpuPerOp(b)
+			for range b.N {
+				do()
+			}
+			done()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/key")
+		})
+	}
+	per("changes", func() {
+		keys, values = keys[:0], values[:0]
+		must(b, from.Changes(func(k, v []byte) error {
+			keys, values = append(keys, k), append(values, bytes.Clone(v))
+			return nil
+		}))
+	})
+	l, err := db.Lease("t", spec)
+	must(b, err)
+	off := int64(0)
+	per("restore", func() {
+		for i, k := range keys {
+			must(b, l.Tables()[0].Restore(k, values[i]))
+		}
+		off++
+		must(b, l.Commit(at(off), nil))
+	})
+	per("apply", func() {
+		must(b, l.Tables()[0].Restore(keys[0], values[0]))
+		off++
+		must(b, l.Commit(at(off), nil))
+		must(b, l.Apply())
+	})
+	l.Abandon()
+	per("load", func() {
+		l, err := db.Lease("t", spec)
+		must(b, err)
+		if l.Tables()[0].Len() != n {
+			b.Fatal("not loaded")
+		}
+		l.Abandon()
+	})
 }
