@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Plan is what a topology becomes on a cluster: how many tasks there are, how
@@ -274,6 +275,9 @@ func (p *Plan) Enforce(ctx context.Context, topo *Topology, c Cluster) (created 
 			p.limits[topic] = limitsOf(info)
 		}
 	}
+	if err := p.checkAges(ctx, topo, c, infos, time.Now()); err != nil {
+		return nil, err
+	}
 	force, err := ReadPlan(ctx, topo.MetaTopic(), c)
 	if err != nil {
 		return nil, err
@@ -293,6 +297,60 @@ func (p *Plan) Enforce(ctx context.Context, topo *Topology, c Cluster) (created 
 		}
 	}
 	return created, c.Produce(ctx, []Record{{Topic: meta, Key: []byte(planKey), Value: value}})
+}
+
+// checkAges refuses to write results that their topic would delete at once:
+// retention counts from the timestamps of records, and those of results are
+// event times. Rows still to be read that are older than the shortest
+// retention are what it looks for.
+func (p *Plan) checkAges(ctx context.Context, topo *Topology, c Cluster, infos map[Topic]TopicInfo, now time.Time) error {
+	var shortest int64
+	var sink string
+	var topic Topic
+	for _, sub := range topo.Subs {
+		for _, n := range sub.Nodes {
+			if !n.EventStamps {
+				continue
+			}
+			for _, o := range n.Outputs {
+				ms, err := strconv.ParseInt(infos[o.Topic].Configs["retention.ms"], 10, 64)
+				deletes := strings.Contains(infos[o.Topic].Configs["cleanup.policy"], "delete")
+				if err == nil && ms > 0 && deletes && !p.limits[o.Topic].LogAppendTime && (shortest == 0 || ms < shortest) {
+					shortest, sink, topic = ms, n.Name, o.Topic
+				}
+			}
+		}
+	}
+	if shortest == 0 {
+		return nil
+	}
+	group, err := c.GroupOffsets(ctx, topo.Group())
+	if err != nil {
+		return err
+	}
+	for _, s := range topo.SourceSpecs() {
+		for _, t := range s.Topics {
+			from, err := c.StartOffsets(ctx, t, s.Start)
+			if err != nil {
+				return err
+			}
+			kept, err := c.StartOffsets(ctx, t, Start{At: now.UnixMilli() - shortest})
+			if err != nil {
+				return err
+			}
+			for part, at := range from {
+				if g, ok := group[TopicPartition{t, part}]; ok && g.Offset >= 0 {
+					at = g.Offset
+				}
+				if at < kept[part] {
+					return E(Incompatible, fmt.Sprintf("plan sink %q", sink), fmt.Errorf(
+						"topic %s keeps records for %s, and %s has older rows to read: their results would be deleted at once. "+
+							"Choose: timestamp: now on the sink (event time then in a header), a longer retention.ms, or start: later", topic, time.Duration(shortest)*time.Millisecond, t))
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // ReadPlan reads the plan in force; nil where there is none.

@@ -63,6 +63,9 @@ type NodeSpec struct {
 	New func(*Context) (Operator, error)
 	// Outputs are the topics this node writes, for plan and create.
 	Outputs []TopicSpec
+	// EventStamps: the records of Outputs carry event times, so that a topic's
+	// retention counts from those (kafka sinks without timestamp: now).
+	EventStamps bool
 	// Errors are the node's error policies and dead-letter topic.
 	Errors ErrorPolicy
 	// Notes are lines for explain ("order-dependent: first", …).

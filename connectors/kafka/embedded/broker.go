@@ -64,7 +64,10 @@ func Start(dir, addr string, opts Options) (*Broker, error) {
 			ports[i] = port + i
 		}
 	}
-	ko := []kfake.Opt{kfake.ClusterID("leat-embedded"), kfake.DefaultNumPartitions(1)}
+	ko := []kfake.Opt{kfake.ClusterID("leat-embedded"), kfake.DefaultNumPartitions(1),
+		// Records of a backfill carry old timestamps: nothing here deletes itself
+		// unless a topic asks for it.
+		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1"})}
 	if opts.Virtual {
 		var vn kfake.VirtualNetwork
 		b.dial = vn.DialContext
