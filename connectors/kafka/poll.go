@@ -124,6 +124,9 @@ func (s *Session) take(tp engine.TopicPartition, p *part, recs []*kgo.Record) *r
 	p.at = engine.Offset(recs[len(recs)-1].Offset) + 1
 	b.Next = p.at
 	s.lent = append(s.lent, b)
+	for _, r := range recs {
+		r.Recycle() // its bytes stay
+	}
 	return b
 }
 

@@ -167,6 +167,7 @@ func (s *Session) groupOptions() []kgo.Opt {
 		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.DisableAutoCommit(),
+		kgo.WithPools(new(recordPool)),
 		kgo.AdjustFetchOffsetsFn(s.exactOffsets),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { s.assigned(m) }),
 		kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) { s.void("revoked") }),
