@@ -17,7 +17,7 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of random tests")
-	cases = flag.Int("cases", 1500, "cases of random tests")
+	cases = flag.Int("cases", 2000, "cases of random tests")
 )
 
 // TestAggregateAgainstModel takes random aggregates over random rows, through
