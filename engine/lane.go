@@ -425,8 +425,8 @@ func (l *lane) abort() error {
 		if err := t.task.RolledBack(); err != nil {
 			return err
 		}
-		if t.paused {
-			l.pause(t, false)
+		if closing := t.task.Closing(); closing != t.paused {
+			l.pause(t, closing)
 		}
 		t.written = 0
 	}

@@ -36,10 +36,11 @@ type Task struct {
 	nodes  []*node
 	marks  []int64 // per source: the minimum over its inputs that are not idle
 
-	out     []Record
-	outSize int
-	arena   arena
-	closing bool // an Advance ran out of budget: inputs are paused until it is done
+	out        []Record
+	outSize    int
+	arena      arena
+	closing    bool // an Advance ran out of budget: inputs are paused until it is done
+	wasClosing bool // at the last commit
 
 	refused error // a record the broker would refuse, under the policy fail
 	changed bool  // rows were read, time moved or something was produced since the last commit
@@ -457,6 +458,7 @@ func (t *Task) metaNow(commit int64) *taskMeta {
 
 // snapshot keeps the time and cursors that a rollback must bring back.
 func (t *Task) snapshot() {
+	t.wasClosing = t.closing
 	for _, in := range t.inputs {
 		in.saved = in.state()
 	}
@@ -475,7 +477,7 @@ func (t *Task) restoreSnapshot() error {
 	for s := range t.marks {
 		t.marks[s] = MinTime
 	}
-	t.closing = false
+	t.closing = t.wasClosing
 	for _, n := range t.nodes {
 		n.in, n.down = n.ctx.savedIn, n.ctx.savedDown
 		if r, ok := n.op.(Rememberer); ok {

@@ -99,12 +99,13 @@ type Worker struct {
 	metrics *Metrics
 	group   *workers // of goroutines
 
-	restores  chan struct{} // places in the restore pool
-	ends      map[TopicPartition]Offset
-	joined    atomic.Int32 // lanes that have had an assignment
-	restoring atomic.Int32
-	drained   atomic.Bool // every source partition is, by the group, at its end
-	lanes     int
+	restores                  chan struct{} // places in the restore pool
+	ends                      map[TopicPartition]Offset
+	joined                    atomic.Int32 // lanes that have had an assignment
+	restoring                 atomic.Int32
+	restoreDone, restoreTotal atomic.Int64 // changelog records
+	drained                   atomic.Bool  // every source partition is, by the group, at its end
+	lanes                     int
 
 	mu       sync.Mutex
 	tasks    map[TaskID]*Task
@@ -291,8 +292,9 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition)
 	log := w.log.With("task", TaskID{sub.ID, p}.String())
 	start, said := time.Now(), time.Now()
 	var records int64
-	r, err := Recover(ctx, w.topo, sub, p, lease, w.broker.Cluster().Read, func(n int64) {
+	r, err := Recover(ctx, w.topo, sub, p, lease, w.readCounted, func(n int64) {
 		records += n
+		w.restoreDone.Add(n)
 		w.metrics.restoreProgress(n)
 		if time.Since(said) >= 10*time.Second {
 			said = time.Now()
@@ -312,6 +314,36 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition)
 	w.metrics.restored(r.Kind)
 	log.Info("state restored", "kind", r.Kind, "records", r.Records, "seconds", time.Since(start).Seconds())
 	return restored{recovery: r, lease: leaseRef{lease}}
+}
+
+// readCounted reads a changelog partition, counting what there is to read for
+// Restoring.
+func (w *Worker) readCounted(ctx context.Context, tp TopicPartition, from Offset, fn func(*Rows) error) (Offset, error) {
+	c := w.broker.Cluster()
+	start := from
+	var size int64
+	if ends, err := c.EndOffsets(ctx, tp.Topic); err == nil {
+		if start < 0 {
+			start, _ = c.LogStart(ctx, tp)
+		}
+		size = max(0, int64(ends[tp.Partition]-start))
+	}
+	before := w.restoreDone.Load()
+	w.restoreTotal.Add(size)
+	end, err := c.Read(ctx, tp, from, fn)
+	// Markers and compacted records are no rows: they are done, too. With
+	// several restores at a time this is only nearly exact.
+	if missing := size - (w.restoreDone.Load() - before); missing > 0 {
+		w.restoreDone.Add(missing)
+	}
+	return end, err
+}
+
+// Restoring tells how many changelog records there were to read since the
+// start and how many have been. Safe from any goroutine.
+func (w *Worker) Restoring() (done, total int64, running bool) {
+	total = w.restoreTotal.Load()
+	return min(w.restoreDone.Load(), total), total, w.restoring.Load() > 0
 }
 
 // discard waits for a restore that nobody wants any more and gives its lease back.
