@@ -97,7 +97,7 @@ func (b *builder) kafkaSink(n *engine.NodeSpec, k *KafkaSink, in *stream, schema
 		Topic: topic, Schema: schema, Key: indexes(key), GroupKey: indexes(group), Drop: drop,
 		OnlyFinal: k.OnlyFinal.Given(), Style: engine.ValueStyle{RFC3339: k.RFC3339}, TimestampNow: k.Now, Headers: k.Headers, Table: in.table,
 	})
-	n.Outputs = []engine.TopicSpec{{Topic: topic}}
+	n.Outputs, n.EventStamps = []engine.TopicSpec{{Topic: topic}}, !k.Now
 	if key != nil {
 		n.Notes = append(n.Notes, "record key: "+textList(key))
 	}
@@ -123,7 +123,7 @@ func (b *builder) sseSink(n *engine.NodeSpec, s *Sink, in *stream, schema *engin
 	}
 	// A filter over a source has no group, and its rows no identity; so have the
 	// rows of a rekey, whose key is not theirs alone.
-	v.Stream = !b.keyed(in)
+	v.Stream = !b.replaces(in)
 	if v.Stream {
 		v.KeyColumns, v.Windowed = nil, false
 	} else if v.KeyColumns == nil {
@@ -137,9 +137,9 @@ func (b *builder) sseSink(n *engine.NodeSpec, s *Sink, in *stream, schema *engin
 	b.topo.Views = append(b.topo.Views, v)
 }
 
-// keyed tells whether a row replaces the one before it with the same identity:
+// replaces tells whether a row replaces the one before it with the same identity:
 // the results of aggregates whose group columns are all still there.
-func (b *builder) keyed(s *stream) bool {
+func (b *builder) replaces(s *stream) bool {
 	if s.identity() == nil {
 		return false
 	}

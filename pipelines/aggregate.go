@@ -1,0 +1,318 @@
+package pipelines
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/leatstream/leat/window"
+	"github.com/leatstream/leat/window/aggregate"
+)
+
+// aggregate reads the keys of an aggregate transform.
+func (l *loader) aggregate(f *fields) *Aggregate {
+	a := &Aggregate{GroupBy: l.groups(f.get("group_by"))}
+	if v := f.get("window"); v != nil {
+		a.Window = l.window(v)
+	}
+	for _, pr := range l.pairs(f.get("aggregates"), "aggregates") {
+		if c := l.aggregateColumn(pr); c != nil {
+			a.Aggregates = append(a.Aggregates, c)
+		}
+	}
+	if v := f.get("aggregates"); v != nil && v.kind == mappingNode && len(v.pairs) == 0 {
+		l.fail(v, "value", "for example n: count()", "at least one aggregate is needed")
+	}
+	if v := f.get("having"); v != nil {
+		a.Having = l.expr(v)
+	}
+	l.emit(a, f)
+	l.late(a, f.get("late"))
+	l.unsupported(f.get("ttl"), "ttl")
+	return a
+}
+
+func (l *loader) emit(a *Aggregate, f *fields) {
+	windowed := f.node.has("window")
+	a.Update = !windowed
+	n := f.get("emit")
+	if n == nil {
+		return
+	}
+	mode := n
+	if n.kind == mappingNode {
+		e := l.fields(n, mustKind("emit", ""))
+		defer e.done()
+		mode = e.get("mode")
+		if v := e.get("throttle"); v != nil {
+			if ms, ok := l.milliseconds(v, time.Millisecond); ok {
+				a.Throttle = time.Duration(ms) * time.Millisecond
+			}
+			if mode != nil && mode.text == "close" {
+				l.fail(v, "value", "remove it, or write mode: update", "throttle is for emit: update; close writes each window once")
+			}
+		}
+		if mode == nil {
+			return
+		}
+	}
+	s, ok := l.oneOf(mode, "close", "update")
+	if !ok {
+		return
+	}
+	if s == "close" && !windowed {
+		l.fail(mode, "value", "give the aggregate a window, or write emit: update", "emit: close needs a window: without one nothing ever closes")
+		return
+	}
+	a.Update = s == "update"
+}
+
+func (l *loader) late(a *Aggregate, n *node) {
+	if n == nil {
+		return
+	}
+	if n.kind == mappingNode {
+		f := l.fields(n, mustKind("late", ""))
+		if f.get("as") != nil {
+			l.unsupported(f.get("as"), "late: {as: …}")
+		}
+		f.done()
+		return
+	}
+	if s, ok := l.oneOf(n, "drop", "dead_letter"); ok {
+		a.Late = wordOf(n, s)
+	}
+}
+
+func (l *loader) window(n *node) *Window {
+	if n.kind == scalarNode && !n.null {
+		l.fail(n, "type", "for example {type: tumbling, size: 1m}", "a window is a mapping {type: …, size: …}, not %s", n.what())
+		return nil
+	}
+	k := l.kind(n, "window", "")
+	if k == nil {
+		return nil
+	}
+	before := len(l.diags)
+	f := l.fields(n, k)
+	defer f.done()
+	w := &Window{Spec: window.Spec{Kind: k.Name}, node: n}
+	if n.has("time_zone") { // its durations may be w, mo and y
+		l.unsupported(f.get("time_zone"), "time_zone")
+		return nil
+	}
+	for _, span := range []struct {
+		key string
+		low time.Duration
+		to  *int64
+	}{{"size", time.Millisecond, &w.Spec.Size}, {"advance", time.Millisecond, &w.Spec.Advance}, {"offset", 0, &w.Spec.Offset}, {"grace", 0, &w.Spec.Grace}} {
+		if k.key(span.key) == nil {
+			continue
+		}
+		if v := f.get(span.key); v != nil {
+			*span.to, _ = l.milliseconds(v, span.low)
+		}
+	}
+	if len(l.diags) > before {
+		return nil
+	}
+	if err := w.Spec.Check(); err != nil {
+		l.fail(n, "window", "", "%s", err)
+		return nil
+	}
+	return w
+}
+
+// laterAggregates are known to the language and not computed yet.
+var laterAggregates = []string{
+	"arg_max", "arg_min", "bool_and", "bool_or", "collect", "collect_set", "count_distinct", "delta", "earliest", "ema",
+	"g_counter", "histogram", "increase", "latest", "lww", "lww_map", "median", "or_set", "pn_counter", "quantile", "rate", "top_k",
+}
+
+func aggregateNames() []string {
+	var out []string
+	for _, k := range aggregate.Kinds() {
+		out = append(out, k.Name)
+	}
+	return out
+}
+
+// aggregateColumn reads one aggregate: sum(price * qty), or the long form.
+func (l *loader) aggregateColumn(pr pair) *AggregateColumn {
+	w, ok := l.columnName(pr.key)
+	if !ok || pr.value == nil {
+		return nil
+	}
+	c := &AggregateColumn{Name: w, node: pr.value}
+	if pr.value.kind == mappingNode {
+		return l.longAggregate(c, pr.value)
+	}
+	e := l.aggregateText(pr.value)
+	if e == nil {
+		return nil
+	}
+	open := strings.IndexByte(e.Text, '(')
+	fn := strings.TrimSpace(e.Text[:open])
+	lead := strings.Index(e.Text, fn)
+	c.Fn = Word{Text: fn, node: pr.value}
+	if !l.aggregateName(pr.value, lead, fn) {
+		return nil
+	}
+	end := closing(e.Text, open)
+	switch {
+	case end < 0:
+		hint := ""
+		if rest := pr.value.commentAfter(); rest != "" {
+			hint = fmt.Sprintf("to YAML \"%s\" is a comment: quote the aggregate", rest)
+		}
+		l.failAt(pr.value, open, "expression", hint, "this bracket is never closed")
+		return nil
+	case strings.TrimSpace(e.Text[end+1:]) != "":
+		l.failAt(pr.value, end+1+len(e.Text[end+1:])-len(strings.TrimLeft(e.Text[end+1:], " ")), "expression",
+			"compute with results in a map behind the aggregate", "an aggregate is one call: fn(…), nothing behind it")
+		return nil
+	}
+	for _, arg := range splitArguments(e.Text, open+1, end) {
+		c.Args = append(c.Args, exprOf(pr.value, e.Text[arg[0]:arg[1]], arg[0]))
+	}
+	return c
+}
+
+// aggregateText checks that a scalar looks like fn(…).
+func (l *loader) aggregateText(n *node) *Expr {
+	if n.kind == scalarNode && !n.null && n.quotes != plainText && !strings.Contains(n.text, "(") && barePattern.MatchString(n.text) {
+		n = &node{file: n.file, line: n.line, column: n.column, text: n.text, quotes: n.quotes}
+		l.fail(n, "expression", fmt.Sprintf("for example sum(%s)", n.text), "an aggregate is a call: fn(…)")
+		return nil
+	}
+	e := l.expr(n)
+	if e == nil {
+		return nil
+	}
+	open := strings.IndexByte(e.Text, '(')
+	if open <= 0 || !barePattern.MatchString(strings.TrimSpace(e.Text[:open])) {
+		hint := "for example sum(amount); compute with results in a map behind the aggregate"
+		if barePattern.MatchString(e.Text) {
+			hint = fmt.Sprintf("for example sum(%s)", e.Text)
+			if _, known := aggregate.Lookup(e.Text); known {
+				hint = fmt.Sprintf("write %s()", e.Text)
+			}
+		}
+		l.fail(n, "expression", hint, "an aggregate is a call: fn(…)")
+		return nil
+	}
+	return e
+}
+
+func (l *loader) aggregateName(n *node, off int, fn string) bool {
+	if _, ok := aggregate.Lookup(fn); ok {
+		return true
+	}
+	for _, known := range laterAggregates {
+		if known == fn {
+			l.failAt(n, off, "unsupported", "", "the aggregate %s is not supported yet", fn)
+			return false
+		}
+	}
+	l.failAt(n, off, "value", didYouMean(fn, append(aggregateNames(), laterAggregates...)), "unknown aggregate %q", fn)
+	return false
+}
+
+func (l *loader) longAggregate(c *AggregateColumn, n *node) *AggregateColumn {
+	f := l.fields(n, mustKind("aggregate", ""))
+	defer f.done()
+	if f.get("fn") == nil {
+		return nil
+	}
+	w, ok := l.word(f.get("fn"))
+	if !ok {
+		return nil
+	}
+	c.Fn = w
+	if strings.Contains(w.Text, "(") {
+		l.fail(w.node, "value", "fn: sum, of: amount", "fn is a name; its argument stands under of")
+		return nil
+	}
+	if !l.aggregateName(w.node, 0, w.Text) {
+		return nil
+	}
+	before := len(l.diags)
+	if v := f.get("of"); v != nil {
+		if e := l.expr(v); e != nil {
+			c.Args = append(c.Args, e)
+		}
+	}
+	for _, key := range []string{"by", "q", "k", "limit", "half_life"} {
+		if v := f.get(key); v != nil {
+			l.fail(v, "value", "remove it", "%s has no %s", w.Text, key)
+		}
+	}
+	if v := f.get("where"); v != nil {
+		c.Where = l.expr(v)
+	}
+	if len(l.diags) > before {
+		return nil
+	}
+	return c
+}
+
+// closing is the offset of the bracket that closes the one at open, or -1.
+func closing(text string, open int) int {
+	depth := 0
+	for i := open; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '"', '\'', '`':
+			for i++; i < len(text) && text[i] != c; i++ {
+				if text[i] == '\\' && c != '`' {
+					i++
+				}
+			}
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// splitArguments gives the spans of the arguments in text[from:to].
+func splitArguments(text string, from, to int) [][2]int {
+	var out [][2]int
+	start, depth := from, 0
+	cut := func(end int) {
+		s := text[start:end]
+		lead := len(s) - len(strings.TrimLeft(s, " \n\t"))
+		out = append(out, [2]int{start + lead, start + len(strings.TrimRight(s, " \n\t"))})
+	}
+	for i := from; i < to; i++ {
+		switch c := text[i]; c {
+		case '"', '\'', '`':
+			for i++; i < to && text[i] != c; i++ {
+				if text[i] == '\\' && c != '`' {
+					i++
+				}
+			}
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			depth--
+		case ',':
+			if depth == 0 {
+				cut(i)
+				start = i + 1
+			}
+		}
+	}
+	if strings.TrimSpace(text[start:to]) != "" || len(out) > 0 {
+		cut(to)
+	}
+	for i, span := range out {
+		if span[0] > span[1] {
+			out[i][0] = span[1]
+		}
+	}
+	return out
+}
