@@ -60,8 +60,9 @@ func (t *Table) markChanged() {
 
 // Restore applies one changelog record: value replaces all panes of the key,
 // nil removes it. It counts as committed and is queued for Apply; nothing may
-// be uncommitted. A restore of much state commits its position and applies
-// every few MiB (Lease.Pending), so that batches stay small.
+// be uncommitted. Above the budget it applies and evicts, so set the budget
+// before a restore: the data is then ahead of the position, which does no harm,
+// as whoever goes on from there applies the same records again.
 func (t *Table) Restore(key, value []byte) error {
 	if t.uncommitted() {
 		return errUncommitted
@@ -90,7 +91,13 @@ func (t *Table) Restore(key, value []byte) error {
 		})
 	}
 	t.pending += int64(len(key) + len(value))
-	return t.commit()
+	if err := t.commit(); err != nil {
+		return err
+	}
+	if t.over() && t.pending > t.budget/4 {
+		return t.relieve()
+	}
+	return nil
 }
 
 // restoreRemove makes s inactive everywhere, for good.

@@ -304,3 +304,34 @@ func TestBudget(t *testing.T) {
 		t.Errorf("each gives %d keys", count)
 	}
 }
+
+// A restore of more than the budget stays in bounds too, and can be continued
+// from after it.
+func TestRestoreBeyondBudget(t *testing.T) {
+	const keys, budget = 20_000, 256 << 10
+	_, from, _, _ := benchTable(t, keys)
+	for _, s := range from.Active(Panes, math.MinInt64, math.MaxInt64, nil) {
+		acc, _ := from.Pane(Panes, math.MaxInt64).Write(s)
+		acc[0]++
+	}
+	db, err := Open("state", Options{FS: vfs.NewMem(), Budget: budget})
+	must(t, err)
+	defer db.Close()
+	l, err := db.Lease("t", []Spec{{Name: "s", Families: [2]FamilySpec{{Words: 4}}}})
+	must(t, err)
+	tb := l.Tables()[0]
+	must(t, from.Changes(func(key, value []byte) error {
+		if tb.resident() > 2*budget {
+			t.Fatalf("%d bytes with %d keys", tb.resident(), tb.Len())
+		}
+		return tb.Restore(key, value)
+	}))
+	must(t, l.Commit(at(keys), nil))
+	must(t, l.Release())
+	must(t, db.Check())
+	l, err = db.Lease("t", []Spec{{Name: "s", Families: [2]FamilySpec{{Words: 4}}}})
+	must(t, err)
+	if tb = l.Tables()[0]; tb.Len() != keys || !tb.Spilled() || len(l.Rebuild()) > 0 {
+		t.Errorf("%d keys, spilled %v, %v", tb.Len(), tb.Spilled(), l.Rebuild())
+	}
+}

@@ -92,7 +92,7 @@ func (l *Lease) addTable(spec Spec) error {
 	if t.durable {
 		t.disk = disk{db: l.db, task: l.task, prefix: storeKey(kindData, l.task, spec.Name)}
 	}
-	t.budget = l.db.budget
+	t.budget, t.relieve = l.db.budget, l.apply
 	l.tables = append(l.tables, t)
 	return nil
 }
@@ -113,8 +113,8 @@ func (l *Lease) Rebuild() []error { return l.rebuild }
 // Tables gives the tables in the order of the specs.
 func (l *Lease) Tables() []*Table { return l.tables }
 
-// Pending is about how many bytes the next Apply writes. A restore commits its
-// position and applies when it is some MiB.
+// Pending is about how many bytes the next Apply writes. A long restore may
+// commit the position that it has reached, and apply, when it is some MiB.
 func (l *Lease) Pending() int64 {
 	n := int64(0)
 	for _, t := range l.tables {

@@ -47,6 +47,7 @@ type Table struct {
 
 	durable bool // there is a Pebble behind: keep what Apply needs
 	disk    disk
+	relieve func() error // the lease's Apply
 	unsaved []blockID
 	ghosts  []Slot // dead, but Pebble still has them
 	pages   int    // of all panes

@@ -243,7 +243,7 @@ func (t *Table) reset() {
 		}
 	}
 	fresh := newTable(t.spec, t.durable)
-	fresh.disk, fresh.budget = t.disk, t.budget
+	fresh.disk, fresh.budget, fresh.relieve = t.disk, t.budget, t.relieve
 	*t = *fresh
 }
 
