@@ -246,6 +246,7 @@ func (p *process) work(ctx context.Context, beside func(context.Context, *kafka.
 	var sideWG sync.WaitGroup
 	sideWG.Go(func() { fail(p.serve.run(side, p.broker.Cluster())) })
 	sideWG.Go(func() { followMemory(side, p.tableBytes) })
+	sideWG.Go(func() { p.showRestores(side) })
 	if beside != nil {
 		sideWG.Go(func() { fail(beside(side, p.broker)) })
 	}
