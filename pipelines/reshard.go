@@ -12,6 +12,11 @@ import (
 
 // repartition ends the sub-topology with a topic that the next one reads.
 func (b *builder) repartition(s *stream, at place, key []string) place {
+	every := b.stampEvery(s)
+	notes := []string{"rows move to the partition of " + keyNote(key)}
+	if every > 0 {
+		notes = append(notes, "watermark stamps every "+formatDuration(every))
+	}
 	topic := engine.Topic(fmt.Sprintf("%s.%d.%s.repartition", b.p.Name.Text, generation, s.name))
 	var cols []int
 	for _, name := range key {
@@ -19,10 +24,10 @@ func (b *builder) repartition(s *stream, at place, key []string) place {
 	}
 	at.sub.Nodes = append(at.sub.Nodes, &engine.NodeSpec{
 		Name: string(topic), Kind: "repartition", Inputs: []int{at.node}, Schema: at.schema, Table: s.input.table,
-		New:     repartitioner(topic, at.schema, cols, b.stampEvery(s)),
+		New:     repartitioner(topic, at.schema, cols, every),
 		Outputs: []engine.TopicSpec{{Topic: topic, Configs: repartitionConfigs()}},
 		Errors:  policyOf(s.step.Errors, b.p.Errors),
-		Notes:   []string{"rows move to the partition of " + keyNote(key)},
+		Notes:   notes,
 	})
 	b.parts = append(b.parts, fmt.Sprintf("repartition %s by %v: %s", s.name, key, schemaText(at.schema)))
 	sub := b.newSub(&engine.SourceSpec{
