@@ -146,6 +146,9 @@ func (c Config) options() ([]kgo.Opt, error) {
 		kgo.FetchMaxPartitionBytes(c.FetchMaxPartitionBytes),
 		kgo.FetchMaxWait(c.FetchMaxWait),
 		kgo.KeepControlRecords(), // positions pass transaction markers
+		// A broker keeps 1000 fetch sessions, fewer than a fleet has lanes, and a
+		// lane has too few partitions to gain from one.
+		kgo.DisableFetchSessions(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),

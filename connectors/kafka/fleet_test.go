@@ -179,6 +179,7 @@ func (f *fleet) drain() {
 				return
 			}
 			since = time.Now()
+			f.Logf("seed %d: no progress for a minute at %d rows; group %s", f.seed, sum, f.w.describeGroup())
 			f.lanes = append(f.lanes, f.start())
 		}
 		time.Sleep(100 * time.Millisecond)
