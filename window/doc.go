@@ -6,12 +6,12 @@
 //	                          [─── b+c ────)
 //
 //	watermark of a partition ─┐
-//	watermark of a partition ─┼─▶ Min ─▶ watermark of the task ─▶ windows close
+//	watermark of a partition ─┼─▶ minimum (the task's) ─▶ windows close
 //	stamps of N tasks ─▶ Vector ┘
 //
 // There are only these types: Spec says which windows are wanted, an Assigner
-// does their arithmetic, Watermark is the time of one source partition, Min
-// that of a task, and Vector that of an input behind a repartition topic.
+// does their arithmetic, Watermark is the time of one source partition, and
+// Vector that of an input behind a repartition topic; a task takes the minimum.
 // Package aggregate beside it folds rows into panes and merges panes.
 //
 // Invariants

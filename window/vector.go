@@ -66,7 +66,7 @@ func (v *Vector) Len() int { return len(v.entries) }
 
 // Value is the minimum over the entries that are not idle, in O(N).
 func (v *Vector) Value() int64 {
-	v.last = max(v.last, minimum(v.entries, true))
+	v.last = max(v.last, minimum(v.entries))
 	return v.last
 }
 
@@ -155,3 +155,35 @@ func DecodeVector(b []byte) (v *Vector, rest []byte, err error) {
 }
 
 var errVector = errors.New("decode watermark vector: the bytes are broken")
+
+// input is what one upstream task has said last.
+type input struct {
+	watermark   int64
+	heard, idle bool
+}
+
+// minimum is the least watermark of the inputs that are not idle. Where all
+// are idle it is the least of those that ever had a row: it is no more than
+// what counted before they fell idle, so time stands still, until what is
+// behind the inputs moves them all (close_after_idle upstream). A partition
+// that is empty for ever must not hold that up.
+func minimum(inputs []input) int64 {
+	active, known := MaxTime, MaxTime
+	allIdle, none := true, true
+	for i := range inputs {
+		in := &inputs[i]
+		if !in.idle {
+			active, allIdle = min(active, in.watermark), false
+		}
+		if in.watermark != MinTime {
+			known, none = min(known, in.watermark), false
+		}
+	}
+	switch {
+	case !allIdle:
+		return active
+	case none:
+		return MinTime
+	}
+	return known
+}

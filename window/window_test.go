@@ -22,7 +22,6 @@ type manual struct {
 	t *testing.T
 	a Assigner
 	p Watermark
-	m *Min
 	v *Vector
 }
 
@@ -58,11 +57,6 @@ func (m *manual) run(t *testing.T, d *datadriven.TestData) string {
 	case "watermark": // watermark out-of-orderness=
 		m.p = NewWatermark(m.arg(d, "out-of-orderness"))
 		return m.lines(d, m.watermark)
-	case "min": // min n=
-		var n int
-		d.ScanArgs(t, "n", &n)
-		m.m = NewMin(n)
-		return m.lines(d, m.min)
 	case "vector": // vector n=
 		var n int
 		d.ScanArgs(t, "n", &n)
@@ -96,28 +90,6 @@ func (m *manual) watermark(f []string) string {
 		m.t.Fatalf("unknown line %q", f)
 	}
 	return Format(m.p.Value())
-}
-
-func (m *manual) min(f []string) string {
-	switch f[0] {
-	case "set":
-		m.m.Set(m.number(f[1]), m.time(f[2]))
-	case "heard":
-		m.m.Heard(m.number(f[1]))
-	case "idle", "busy":
-		m.m.SetIdle(m.number(f[1]), f[0] == "idle")
-	case "advance":
-		m.m.Advance(m.time(f[1]))
-	case "restore":
-		m.m.Restore(m.time(f[1]))
-	default:
-		m.t.Fatalf("unknown line %q", f)
-	}
-	s := Format(m.m.Value())
-	if m.m.AllIdle() {
-		s += " (all idle)"
-	}
-	return s
 }
 
 func (m *manual) vector(f []string) string {
