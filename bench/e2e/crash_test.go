@@ -81,10 +81,11 @@ func crash(t *testing.T, addr string, round int, moments *rand.Rand, atKill func
 			"--flush-every", flushEvery.String(), "--admin", admin}, more...)...)
 	}
 
+	worker := run()
+	awaitRestores(t, admin, worker)
 	loaded := make(chan error, 1)
 	go func() { loaded <- k.load(topic, true, loadOver) }()
-	worker := run()
-	moment := time.Duration(moments.Int64N(int64(loadOver + 2*time.Second)))
+	moment := time.Duration(moments.Int64N(int64(loadOver)))
 	committing := k.watch(name, topic, moment, worker)
 	worker.kill()
 	atKill()

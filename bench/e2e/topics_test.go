@@ -45,6 +45,16 @@ func (c *cluster) create(topic string) {
 	if err != nil {
 		c.t.Fatalf("create %s: %v", topic, err)
 	}
+	// The broker answers before it knows the topic itself.
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		known, err := c.admin.ListTopics(c.t.Context(), topic)
+		if err == nil && known.Has(topic) && len(known[topic].Partitions) == partitions {
+			return
+		}
+		if time.Now().After(end) {
+			c.t.Fatalf("create %s: it did not appear: %v", topic, err)
+		}
+	}
 }
 
 // load writes the events, by the sensor's key or by none that is of use, with
