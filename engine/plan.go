@@ -217,7 +217,7 @@ func nearest(name string, all []Topic) []string {
 	}
 	var near []scored
 	for _, t := range all {
-		if d := distance(name, string(t)); d <= max(2, len(name)/3) {
+		if d := Distance(name, string(t)); d <= max(2, len(name)/3) {
 			near = append(near, scored{string(t), d})
 		}
 	}
@@ -227,26 +227,6 @@ func nearest(name string, all []Topic) []string {
 		names = append(names, n.name)
 	}
 	return names
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 func limitsOf(info TopicInfo) Limits {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/leatstream/leat/engine"
 )
 
 // nearest finds the word that was probably meant, or "".
@@ -16,7 +18,7 @@ func nearest(word string, words []string) string {
 		if strings.EqualFold(w, word) || strings.ReplaceAll(word, "-", "_") == w {
 			return w
 		}
-		if d := distance(strings.ToLower(word), w); d < bestDistance {
+		if d := engine.Distance(strings.ToLower(word), w); d < bestDistance {
 			best, bestDistance = w, d
 		}
 	}
@@ -45,34 +47,6 @@ func didYouMean(word string, words []string) string {
 		return ""
 	}
 	return "known: " + strings.Join(sorted, ", ")
-}
-
-// distance is the number of single-character edits between two words, a swap
-// of neighbours counting as one (optimal string alignment).
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	var rows [3][66]int
-	before, last, row := &rows[0], &rows[1], &rows[2]
-	for j := 0; j <= len(b); j++ {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }
 
 // article is the word with "a" or "an" before it; our words with u begin like "you".
