@@ -19,9 +19,9 @@ import (
 // per key. A table belongs to its lease's goroutine. Changes become the
 // committed state at Lease.Commit, or vanish at Lease.Rollback.
 //
-// A slot is valid while its key has a pane and the table is not Spilled; else
-// until the next Commit, Rollback or Apply. Pin keeps one longer. A *Pane is
-// valid until it expires, or until the Rollback that undoes its opening.
+// A slot is valid until the next Commit, Rollback or Apply; Pin keeps one
+// longer. (Without a budget it stays valid while its key has a pane.) A *Pane is
+// valid until it expires, until the Rollback that undoes its opening, or Wipe.
 type Table struct {
 	spec Spec
 	fams [2]family
