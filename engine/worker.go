@@ -290,6 +290,12 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition)
 		}
 	}
 	log := w.log.With("task", TaskID{sub.ID, p}.String())
+	for _, why := range lease.Rebuild() {
+		log.Warn("local state is not usable: rebuilding it from the changelog", "err", why)
+	}
+	for _, t := range lease.Tables() {
+		t.SetBudget(w.tableCap)
+	}
 	start, said := time.Now(), time.Now()
 	var records int64
 	r, err := Recover(ctx, w.topo, sub, p, lease, w.readCounted, func(n int64) {
@@ -307,9 +313,6 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition)
 			err = E(Retry, "restore", errLostTask)
 		}
 		return restored{err: err}
-	}
-	for _, t := range lease.Tables() {
-		t.SetBudget(w.tableCap)
 	}
 	w.metrics.restored(r.Kind)
 	log.Info("state restored", "kind", r.Kind, "records", r.Records, "seconds", time.Since(start).Seconds())
