@@ -99,18 +99,21 @@ func TestLoadFiles(t *testing.T) {
 }
 
 // TestFileReference shows ${file:…}: a secret from a file, its last line break
-// left out.
+// left out; and $${, which stands for itself.
 func TestFileReference(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topic")
 	if err := os.WriteFile(path, []byte("orders\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in := strings.Replace(rightHead+rightSources+rightSinks, "topic: out", `topic: "${file:`+path+`}-${EMPTY:-out}"`, 1)
+	in := strings.Replace(rightHead+rightSources+rightSinks, "topic: out", `headers: {a: "$${TOPIC} of ${TOPIC}"}, topic: "${file:`+path+`}-${EMPTY:-out}"`, 1)
 	set, diags := LoadBytes("f.yaml", []byte(in), testEnv)
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}
 	if got := set.Pipelines[0].Sinks[0].Kafka.Topic.Text; got != "orders-out" {
 		t.Errorf("topic %q", got)
+	}
+	if got := set.Pipelines[0].Sinks[0].Kafka.Headers["a"]; got != "${TOPIC} of orders.eu" {
+		t.Errorf("header %q", got)
 	}
 }

@@ -56,3 +56,32 @@ sinks:
   - {name: text, type: stdout, input: lines}
 errors: {dead_letter: {topic: dlq}}
 `
+
+// TestEqual shows when an expected value and a result are the same.
+func TestEqual(t *testing.T) {
+	for _, c := range []struct {
+		want, got string
+		same      bool
+	}{
+		{`1`, `1.0`, true},
+		{`0.3`, `0.30000000000000004`, true},
+		{`0.3`, `0.3000001`, false},
+		{`1e12`, `1000000000000.1`, true}, // relative: doubles of that size have no more digits
+		{`1e12`, `1000000010000`, false},
+		{`9007199254740993`, `9007199254740992`, false}, // ints are exact
+		{`9007199254740993`, `"9007199254740993"`, true},
+		{`1767261600000`, `"2026-01-01T10:00:00.000Z"`, true},
+		{`1767261600001`, `"2026-01-01T10:00:00.000Z"`, false},
+		{`"1"`, `1`, false},
+		{`null`, `null`, true},
+		{`null`, `0`, false},
+		{`[1,"a"]`, `[1,"a"]`, true},
+		{`[1]`, `[1,2]`, false},
+		{`{"a":{"b":1}}`, `{"a":{"b":1}}`, true},
+		{`{"a":1}`, `{"a":1,"b":2}`, false},
+	} {
+		if equal(decode([]byte(c.want)), decode([]byte(c.got))) != c.same {
+			t.Errorf("%s and %s: same is not %v", c.want, c.got, c.same)
+		}
+	}
+}
