@@ -9,9 +9,11 @@
 //	                  └──────── SetPositions ◀─────┘  after every End that was not Done
 //	                                                  and after every assignment
 //
-// There are only three types: Config (how to reach a cluster), Cluster and
-// Session. They implement engine.Cluster and engine.Session; the comments there
-// are the contract, the comments here say how Kafka is brought to keep it.
+// There are only three types that speak to Kafka: Config (how to reach a
+// cluster), Cluster and Session. They implement engine.Cluster and
+// engine.Session; the comments there are the contract, the comments here say how
+// Kafka is brought to keep it. Broker bundles them for a worker, and Sink is the
+// operator that makes records of results.
 //
 // Invariants of a Session, each with a test of its name:
 //
