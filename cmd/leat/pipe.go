@@ -30,7 +30,7 @@ func pipeCommand() *cobra.Command {
 		Use: "pipe FILE --source S --sink K", Short: "Run a pipeline on standard input and output, without a broker",
 		Long: "Reads rows as lines of JSON, runs the whole engine over logs in memory, and prints the\n" +
 			"sink's rows as lines of JSON. All windows close at the end of input.",
-		Example: "  leat pipe pipelines/readings.yaml --source readings --sink out --partitions 4 < rows.ndjson",
+		Example: "  leat pipe pipelines/readings.yaml --source readings --sink rolling --partitions 4 < rows.ndjson",
 		Args:    minimum(1, "a pipeline file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return pipe(args, f, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
