@@ -72,11 +72,16 @@ func (l *lane) assign(ctx context.Context, owned []TopicPartition) error {
 		for _, tp := range t.inputs {
 			l.byInput[tp] = t
 		}
-		if t.task != nil && !t.paused {
-			for tp, at := range t.task.Positions() {
-				resume[tp] = at
-				running = append(running, tp)
+		if t.task == nil {
+			continue
+		}
+		for tp, at := range t.task.Positions() {
+			if t.paused {
+				l.dropped[tp] = true // the new assignment needs its position when it goes on
+				continue
 			}
+			resume[tp] = at
+			running = append(running, tp)
 		}
 	}
 	slices.SortFunc(l.order, func(a, b TaskID) int {
