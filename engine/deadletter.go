@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -45,6 +46,7 @@ func (t *Task) deadLetter(name string, policy ErrorPolicy, stage Stage, b *Batch
 		{"leat.error.pipeline", []byte(t.topo.Pipeline)},
 		{"leat.error.transform", []byte(name)},
 	}
+	var own []Header // the record's
 	partition := t.ID.Partition
 	if s := b.Src; s != nil {
 		r.Key, r.Value = s.Keys[row], s.Values[row]
@@ -55,7 +57,7 @@ func (t *Task) deadLetter(name string, policy ErrorPolicy, stage Stage, b *Batch
 			Header{"leat.error.offset", strconv.AppendInt(nil, s.Offsets[row], 10)},
 			Header{"leat.error.timestamp", strconv.AppendInt(nil, s.Times[row], 10)})
 		if s.Headers != nil {
-			h = append(s.Headers(int(row)), h...)
+			own = s.Headers(int(row))
 		}
 	} else {
 		// Behind the first keyed transform the record is gone: the row itself is
@@ -65,23 +67,39 @@ func (t *Task) deadLetter(name string, policy ErrorPolicy, stage Stage, b *Batch
 	if !policy.IncludeValue {
 		r.Value = nil
 	}
-	if limit := t.limit(policy.Topic); limit > 0 {
-		over := len(r.Key) + len(r.Value) + deadLetterSlack - limit
-		if over > 0 {
-			r.Value = r.Value[:max(0, len(r.Value)-over)]
-			if len(r.Key)+deadLetterSlack > limit {
-				r.Key = nil
-			}
-			h = append(h, Header{"leat.error.truncated", []byte("true")})
-		}
+	if limit := t.limit(policy.Topic); limit > 0 && r.fit(&own, limit-deadLetterSlack) {
+		h = append(h, Header{"leat.error.truncated", []byte("true")})
 	}
-	r.Headers = h
+	// A slice of our own: the source's is valid until it is asked again.
+	r.Headers = slices.Concat(own, h)
 	if n := t.env.Partitions(policy.Topic); n > 0 {
 		r.Partition = partition % Partition(n)
 	}
 	t.Stats.count("dead_letters", 1)
 	t.out = append(t.out, r)
 	t.outSize += len(r.Key) + len(r.Value)
+}
+
+// fit cuts a record to room bytes, and tells whether it had to: headers and
+// key go as a whole, of the value there is what has room.
+func (r *Record) fit(headers *[]Header, room int) (cut bool) {
+	size := 0
+	for _, h := range *headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	room = max(0, room)
+	if size > room {
+		*headers, size, cut = nil, 0, true
+	}
+	room -= size
+	if len(r.Key) > room {
+		r.Key, cut = nil, true
+	}
+	room -= len(r.Key)
+	if len(r.Value) > room {
+		r.Value, cut = r.Value[:room], true
+	}
+	return cut
 }
 
 func rowJSON(b *Batch, row int32) []byte {
@@ -115,11 +133,16 @@ type errorRate struct {
 	rows, bad int64
 }
 
-func (r *errorRate) check(limit float64, now int64) error {
-	const minRows = 100
+// begin counts the rows of a batch before they can go wrong.
+func (r *errorRate) begin(rows, now int64) {
 	if m := now / 60_000; m != r.minute {
 		r.minute, r.rows, r.bad = m, 0, 0
 	}
+	r.rows += rows
+}
+
+func (r *errorRate) check(limit float64) error {
+	const minRows = 100
 	if limit > 0 && r.rows >= minRows && float64(r.bad) > limit*float64(r.rows) {
 		return E(Fatal, "errors.max_rate", errors.New(strconv.FormatInt(r.bad, 10)+" of "+strconv.FormatInt(r.rows, 10)+" rows went wrong within a minute"))
 	}

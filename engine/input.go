@@ -193,6 +193,16 @@ func (t *Task) idle() bool {
 	return true
 }
 
+// clocked tells whether the clock moved time to where it is.
+func (t *Task) clocked() bool {
+	for _, in := range t.inputs {
+		if in.clock || in.vector != nil && in.clockMax != MinTime && in.clockMax >= in.vector.Value() {
+			return true
+		}
+	}
+	return false
+}
+
 func (t *Task) input(tp TopicPartition) *input {
 	for _, in := range t.inputs {
 		if in.tp == tp {
@@ -207,6 +217,9 @@ func (t *Task) input(tp TopicPartition) *input {
 // lane asks for their high watermarks and answers with AtEnd.
 func (t *Task) Silent(now int64) []TopicPartition {
 	var tps []TopicPartition
+	if t.closing {
+		return nil // its inputs are paused, which is not idle
+	}
 	for _, in := range t.inputs {
 		if in.vector == nil && !in.idle && now-in.lastRow >= in.silence() {
 			tps = append(tps, in.tp)

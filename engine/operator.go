@@ -89,6 +89,9 @@ type Context struct {
 	Watermark func() int64
 	// Idle tells whether all inputs of the task are idle (for stamps).
 	Idle func() bool
+	// clocked tells whether the clock moved the task's watermark to where it is
+	// (close_after_idle), here or upstream (for stamps).
+	clocked func() bool
 	// Sub and Generation name the sub-topology in stamps.
 	Sub, Generation int
 	// Stats tells where the task stands (marks of a view).

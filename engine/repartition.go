@@ -51,7 +51,6 @@ type repartition struct {
 		stamped, at int64
 		idle        bool
 	}
-	clock bool
 }
 
 // Repartition makes the operator that sends rows on to a repartition topic by
@@ -162,13 +161,9 @@ func (r *repartition) Flush(now int64, _ bool, _ Emit) error {
 	var flags byte
 	if idle {
 		flags |= 1
-		if w > r.stamped && r.stamped != MinTime || r.clock {
-			// Time that moves while every input is idle is moved by the clock.
-			r.clock = true
+		if r.ctx.clocked != nil && r.ctx.clocked() {
 			flags |= 2
 		}
-	} else {
-		r.clock = false
 	}
 	v := []byte{repartitionStamp}
 	v = binary.AppendUvarint(v, uint64(r.ctx.Generation))

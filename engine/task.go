@@ -166,8 +166,8 @@ func (t *Task) context(n *node) *Context {
 		Produce: func(r Record) { t.produce(n.spec, r) }, Arena: t.arena.take, Partitions: t.env.Partitions,
 		Count:     t.Stats.count,
 		Watermark: func() int64 { return n.in },
-		Idle:      t.idle,
-		Stats:     t.Snapshot,
+		Idle:      t.idle, clocked: t.clocked,
+		Stats: t.Snapshot,
 	}
 }
 
@@ -183,18 +183,18 @@ func (t *Task) Process(rows *Rows) error {
 		return nil
 	}
 	t.changed = true
+	t.rate.begin(int64(rows.Len()), t.env.Now())
 	b, err := in.decode(t, rows)
 	if err != nil {
 		return err
 	}
 	t.Stats.pendingIn += int64(rows.Len())
 	in.lastRow, in.idle, in.stalled, in.clock = t.env.Now(), false, false, false
-	t.rate.rows += int64(rows.Len())
 	in.position = max(rows.Next, Offset(rows.Offsets[rows.Len()-1]+1))
 	if err := emitTo(in.children, b); err != nil {
 		return err
 	}
-	return t.rate.check(t.topo.MaxRate, t.env.Now())
+	return t.rate.check(t.topo.MaxRate)
 }
 
 // Advance moves the watermark through the operators and lets them release
