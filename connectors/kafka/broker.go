@@ -14,8 +14,7 @@ type Broker struct {
 	cluster *Cluster
 }
 
-// Connect makes the cluster's client. It does not wait for a broker to answer:
-// the first request does.
+// Connect makes the cluster's client, once a broker has answered.
 func Connect(cfg Config) (*Broker, error) {
 	c, err := NewCluster(cfg)
 	if err != nil {
