@@ -136,11 +136,11 @@ func (l *lane) work(ctx context.Context) error {
 	interval := l.interval()
 	for {
 		wait := min(idleWait, interval-time.Since(start))
-		if l.closing() {
-			wait = time.Millisecond
-		}
 		if wait <= 0 {
 			return nil
+		}
+		if l.closing() {
+			wait = min(wait, time.Millisecond)
 		}
 		rows, err := l.session.Poll(ctx, pollRows, wait)
 		if ctx.Err() != nil {
