@@ -249,19 +249,19 @@ func (w *Worker) startAt(tp TopicPartition, group Offset, states map[TopicPartit
 	switch {
 	case !stateful || (!known && group <= 0):
 		return group, nil
-	case w.opts.Trust == TrustOffsets:
+	case w.opts.Trust == TrustOffsets && group >= 0:
 		return group, nil
 	case known && inState && (group == at || group < 0 || w.opts.Trust == TrustState):
 		return at, nil
 	case known && inState && w.topo.Guarantee == AtLeastOnce && at > group:
 		return at, nil
 	}
-	seen := "has no state"
+	seen := "the task has no state"
 	if inState {
-		seen = fmt.Sprintf("was made from rows up to offset %d", at)
+		seen = fmt.Sprintf("the state was made from rows up to offset %d", at)
 	}
 	return 0, E(Incompatible, fmt.Sprintf("resume %s/%d", tp.Topic, tp.Partition), fmt.Errorf(
-		"the group's committed offset is %d, but the state %s: rows would be counted twice or lost. "+
+		"the group's committed offset is %d, but %s: rows would be counted twice or lost. "+
 			"Choose: --trust-state (go on from the state), --trust-offsets (go on from the group), or leat reset", group, seen))
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/leatstream/leat/connectors/codec"
+	"github.com/leatstream/leat/connectors/file"
 	"github.com/leatstream/leat/connectors/kafka"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/operators"
@@ -38,6 +39,7 @@ type shape struct {
 	generation    int
 	policies      map[engine.Stage]engine.Policy
 	includeValue  bool
+	stdout        bool // a stdout sink in place of kafka's
 }
 
 // rowSchema is what every source of these tests reads.
@@ -95,6 +97,9 @@ func (s shape) topology(t testing.TB) *engine.Topology {
 		Stores: operators.AggregateStores("sums", spec), New: operators.Aggregate(spec)}
 	sink := &engine.NodeSpec{Name: "out", Kind: "sink:kafka", Inputs: []int{0}, Schema: out, Errors: policy,
 		New: kafka.Sink(kafka.SinkSpec{Topic: "out", Schema: out, Key: []int{0}}), Outputs: []engine.TopicSpec{{Topic: "out"}}}
+	if s.stdout {
+		sink.New, sink.Outputs = file.Stdout("out", out, []int{0}, false), []engine.TopicSpec{{Topic: engine.StdoutTopic("out")}}
+	}
 	topo := &engine.Topology{Pipeline: "p", Generation: max(s.generation, 1), MaxRate: s.maxRate}
 	if !s.through {
 		topo.Subs = []*engine.SubTopology{{Sources: []*engine.SourceSpec{source}, Nodes: []*engine.NodeSpec{sums, sink}}}
