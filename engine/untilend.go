@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"time"
+
+	"github.com/leatstream/leat/window"
 )
 
 // noteEnds notes where the source topics end now: --until-end reads to there.
@@ -33,12 +35,51 @@ func (w *Worker) watchEnds(ctx context.Context) error {
 			}
 			continue
 		}
-		if done {
-			w.drained.Store(true)
-			return nil
+		if !done {
+			continue
 		}
+		w.drained.Store(true)
+		if w.opts.CloseWindows {
+			if done, err = w.allClosed(ctx); err != nil || !done {
+				continue
+			}
+		}
+		w.over.Store(true)
+		return nil
 	}
 	return nil
+}
+
+// allClosed tells whether time past everything has been committed for every
+// input partition of the pipeline, by whichever worker holds it.
+func (w *Worker) allClosed(ctx context.Context) (bool, error) {
+	offs, err := w.broker.Cluster().GroupOffsets(ctx, w.topo.Group())
+	if err != nil {
+		return false, err
+	}
+	for topic, n := range w.inputPartitions() {
+		for p := range Partition(n) {
+			m, ok := DecodeOffsetMeta(offs[TopicPartition{topic, p}].Metadata)
+			at := m.Watermark
+			if v, _, err := window.DecodeVector(decodeVector(m.Vector)); err == nil {
+				at = v.Value() // a repartition input's time is in its stamps
+			} else if internalTopic(topic) {
+				at = MaxTime // too many upstream tasks for the metadata: the lanes judge by themselves
+			}
+			if !ok || at != MaxTime {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+func (w *Worker) inputPartitions() map[Topic]int {
+	m := map[Topic]int{}
+	for _, topic := range w.topo.inputTopics() {
+		m[topic] = w.plan.Partitions[topic]
+	}
+	return m
 }
 
 func (w *Worker) allRead(ctx context.Context) (bool, error) {
@@ -100,7 +141,7 @@ func (w *Worker) reachedEnd(t *Task) {
 // finished tells a lane that all is done: read, and with --close-windows all
 // of its tasks closed and committed.
 func (w *Worker) finished(l *lane) bool {
-	if !w.opts.UntilEnd || !w.drained.Load() {
+	if !w.opts.UntilEnd || !w.over.Load() || l.generation < 0 {
 		return false
 	}
 	for _, t := range l.tasks {

@@ -105,6 +105,7 @@ type Worker struct {
 	restoring                 atomic.Int32
 	restoreDone, restoreTotal atomic.Int64 // changelog records
 	drained                   atomic.Bool  // every source partition is, by the group, at its end
+	over                      atomic.Bool  // with --close-windows also: every partition's close is committed
 	lanes                     int
 
 	mu       sync.Mutex

@@ -155,13 +155,19 @@ func (w *world) await(m *model) {
 				patience, len(o.finals), len(m.totals), len(o.late), len(m.late), w.standing())
 			return
 		}
-		if time.Since(kicked) > ghost {
+		if time.Since(kicked) > ghost && w.haunted() {
 			// The broker has forgotten to time a dead member out: a join helps.
 			kicked = time.Now()
-			w.log.Info("nothing moves: one machine more")
+			w.log.Info("a dead member holds partitions: one machine more")
 			w.machines = append(w.machines, w.start(w.newID(), nil))
 		}
 	}
+}
+
+// haunted tells whether the group has more members than there are lanes.
+func (w *world) haunted() bool {
+	g := w.broker.Cluster.GroupInfo(w.topo.Group())
+	return g != nil && len(g.Members) > len(w.machines)*w.lanes
 }
 
 // journal keeps the workers' log lines.

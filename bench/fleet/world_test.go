@@ -71,7 +71,7 @@ func newWorld(t *testing.T, v variant, seed uint64, trace io.Writer) *world {
 	}}))
 	var err error
 	w.broker, err = embedded.Start("", "127.0.0.1:0", embedded.Options{
-		Topics: map[string]int{"in": w.partitions, "out": w.partitions, "late": w.partitions},
+		Topics:  map[string]int{"in": w.partitions, "out": w.partitions, "late": w.partitions},
 		Virtual: true, Brokers: 3, MinSessionTimeout: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,6 +93,9 @@ func (b *balancer) buryDead(present []string) {
 		}
 	}
 	for _, id := range writers {
+		if sameWorker(id, b.transactionalID) {
+			continue // a lane of ours that has not joined yet claims its id itself
+		}
 		// An id that was fenced and has not come back cannot have written since.
 		if _, seen := b.known[id]; !seen && id != "" && !slices.Contains(present, id) {
 			dead = append(dead, id)
@@ -117,6 +121,13 @@ func (b *balancer) buryDead(present []string) {
 		b.log("kafka: fence transactions of dead lanes; they end by timeout instead", "ids", dead, "err", err)
 	}
 	b.vanished(dead)
+}
+
+// sameWorker tells whether two transactional ids, <pipeline>.<generation>.
+// <worker id>.<lane>, belong to one worker.
+func sameWorker(a, b string) bool {
+	i, j := strings.LastIndexByte(a, '.'), strings.LastIndexByte(b, '.')
+	return i >= 0 && j >= 0 && a[:i] == b[:j]
 }
 
 // writersOf collects the writers that offset metadata names.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Options are what Start can be told. The zero value is one broker that keeps
@@ -64,10 +65,7 @@ func Start(dir, addr string, opts Options) (*Broker, error) {
 			ports[i] = port + i
 		}
 	}
-	ko := []kfake.Opt{kfake.ClusterID("leat-embedded"), kfake.DefaultNumPartitions(1),
-		// Records of a backfill carry old timestamps: nothing here deletes itself
-		// unless a topic asks for it.
-		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1"})}
+	ko := []kfake.Opt{kfake.ClusterID("leat-embedded"), kfake.DefaultNumPartitions(1)}
 	if opts.Virtual {
 		var vn kfake.VirtualNetwork
 		b.dial = vn.DialContext
@@ -104,11 +102,40 @@ func Start(dir, addr string, opts Options) (*Broker, error) {
 		return nil, errors.Join(fmt.Errorf("start embedded broker at %s: %w", addr, err), b.unlock())
 	}
 	b.addrs = b.Cluster.ListenAddrs()
+	b.Cluster.ControlKey(int16(kmsg.CreateTopics), keepForever)
+	if dir != "" {
+		if err := b.abortCrashed(context.Background()); err != nil {
+			b.Close()
+			return nil, fmt.Errorf("start embedded broker: abort what a crash left open: %w", err)
+		}
+	}
 	if err := b.seed(opts.Topics); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("start embedded broker: %w", err)
 	}
 	return b, nil
+}
+
+// keepForever gives topics that are created without a retention one that keeps
+// everything: records of a backfill carry old timestamps, and here nothing
+// deletes itself unless a topic asks for it. (kfake describes every topic's
+// default as seven days, whatever the broker's config says.)
+func keepForever(req kmsg.Request) (kmsg.Response, error, bool) {
+	r, ok := req.(*kmsg.CreateTopicsRequest)
+	if !ok {
+		return nil, nil, false
+	}
+	for i := range r.Topics {
+		t := &r.Topics[i]
+		if slices.ContainsFunc(t.Configs, func(c kmsg.CreateTopicsRequestTopicConfig) bool { return c.Name == "retention.ms" }) {
+			continue
+		}
+		c := kmsg.NewCreateTopicsRequestTopicConfig()
+		keep := "-1"
+		c.Name, c.Value = "retention.ms", &keep
+		t.Configs = append(t.Configs, c)
+	}
+	return nil, nil, false
 }
 
 // seed creates topics that are missing.
@@ -122,7 +149,7 @@ func (b *Broker) seed(topics map[string]int) error {
 		if b.Cluster.TopicInfo(name) != nil {
 			continue
 		}
-		if err := b.Cluster.CreateTopic(name, int32(topics[name]), nil); err != nil {
+		if err := b.Cluster.CreateTopic(name, int32(topics[name]), map[string]string{"retention.ms": "-1"}); err != nil {
 			return fmt.Errorf("create topic %q: %w", name, err)
 		}
 	}
