@@ -43,7 +43,6 @@ type rig struct {
 	commits int
 	aborts  int
 	splits  int // turns in which a close was not done
-	number0 int
 }
 
 type rigTask struct {

@@ -13,8 +13,6 @@ type index struct {
 	n       int
 }
 
-func (x *index) home(hash uint32) uint32 { return hash & uint32(len(x.entries)-1) }
-
 // reserve makes room for extra more entries.
 func (x *index) reserve(extra int) {
 	want := x.n + extra
