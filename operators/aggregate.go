@@ -295,6 +295,9 @@ func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error)
 	}
 	byOrigin := horizon
 	horizon = max(horizon, a.closedTo)
+	if a.cursor.on {
+		horizon = max(horizon, a.cursor.end) // it has given rows away already
+	}
 	if c.first > horizon {
 		if c.pane == nil {
 			c.pane = a.table.Open(state.Panes, c.id)
