@@ -109,3 +109,56 @@ func TestSameResults(t *testing.T) {
 		t.Errorf("the test has not tested much: %d aborts, %d restarts, %d closes in several turns", aborts, restarts, splits)
 	}
 }
+
+// TestIdleLosesNothing: with partitions that fall idle and clocks that close
+// windows the results depend on when rows came. But each row is in its window
+// or with the late ones, and no window comes twice, whatever is rolled back or
+// restarted in between.
+func TestIdleLosesNothing(t *testing.T) {
+	byClock := 0
+	randomly(t, *cases, func(t *testing.T, seed uint64) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		s, partitions := randomShape(rng), 1+rng.IntN(4)
+		s.advance = 0 // a row has one window
+		s.idle = time.Duration(1+rng.IntN(5)) * time.Second
+		if rng.IntN(2) == 0 {
+			s.closeAfter = time.Duration(1+rng.IntN(5)) * time.Second
+		}
+		in := randomRows(t, s, rng, partitions, 50+rng.IntN(150))
+		r := newRig(t, s, partitions, seed)
+		r.abort, r.batch, r.budget = rng.Float64()*0.5, 1+rng.IntN(60), 1+rng.IntN(30)
+		for _, rec := range in {
+			r.feed(rec)
+			switch rng.IntN(25) {
+			case 0:
+				r.restart()
+			case 1:
+				for range rng.IntN(10) {
+					r.now += rng.Int64N(1500)
+					r.settle()
+				}
+			case 2, 3:
+				r.now += rng.Int64N(1000)
+				r.some(1 + rng.IntN(8))
+			}
+		}
+		r.finish()
+		finals, late := r.finals(s.update)
+		n := int64(len(late))
+		for _, got := range finals {
+			n += got.count
+		}
+		if n != int64(len(in)) {
+			t.Errorf("%d rows came, %d are in windows or late (%d)", len(in), n, len(late))
+		}
+		for _, c := range r.out {
+			if by, _ := header(c.Record, "leat.closed_by"); by == "idle" {
+				byClock++
+			}
+		}
+		r.check(r.db.Close())
+	})
+	if *cases > 20 && !t.Failed() && byClock == 0 {
+		t.Error("no window was closed by the clock")
+	}
+}
