@@ -1,0 +1,59 @@
+// Package engine is the contract (what a batch, an operator, a source and a
+// sink are) and the loop that runs them.
+//
+//	Topology   what a pipeline is: sub-topologies cut at repartition topics     immutable, shared
+//	Task       one sub-topology × one partition: operators, tables, time        synchronous, no goroutine, lock or clock
+//	Lane       one goroutine with a group member and a producer, owning tasks   lane.go, ownership.go
+//	Worker     starts every goroutine and waits for all of them                 worker.go
+//	Driver     the same tasks without a broker: leat pipe, leat test            driver.go
+//
+// The way of a record is task.go, read from top to bottom: Process decodes a
+// batch, gives each row its event time and its origin (input.go) and calls the
+// operators; Advance moves the watermark through them; Prepare flushes updates
+// and writes the changelog; then a transaction; then Committed or RolledBack.
+//
+// What connectors implement for us stands in session.go (Session: a lane's
+// place in the group; Cluster: the broker outside any group) and operator.go
+// (Decoder, and sinks, which are operators).
+//
+// # Goroutines
+//
+// All start in Worker.start and restore, through one WaitGroup each for lanes
+// and for the rest; nothing else in this package starts one.
+//
+//	lane ×N       polls, processes, commits           ends: drain, until-end, an error that is not the session's
+//	flush         Pebble to disk every FlushEvery     ends: the worker's context
+//	purge         repartition topics, every 30 s      ends: the worker's context
+//	ends          --until-end: watches the group      ends: all read (and closed)
+//	restore ≤2    a task's state, for a lane          ends: restored or revoked
+//
+// # What must stay true
+//
+//   - Every transaction that writes for a task commits an offset of its inputs,
+//     also when nothing was read: that is what fences a lane that lost its tasks.
+//   - Positions are the lane's. After an assignment, and after every End that
+//     was not Done, they are set again; what the client has polled counts for
+//     nothing.
+//   - Lateness is judged by a row's origin, never by the task's watermark: the
+//     same partitions find the same rows late in every run.
+//   - A stamp is produced behind the rows it covers, in the same transaction.
+//   - State goes to Pebble only after its transaction has committed.
+//   - The input offsets in a task's state equal the group's, or a person decides.
+//   - Only lanes and the worker look at the clock; tasks are told.
+//
+// # Non-obvious
+//
+//   - A pane takes parts: a row late for the first k windows of its pane goes to
+//     the pane's part k (operators/aggregate.go). Without it hopping windows
+//     would depend on when they are closed.
+//   - An abort in the middle of a stepwise close must come back to the middle:
+//     Task.wasClosing.
+//   - A task that is being restored starts over when the assignment changes:
+//     somebody else may have had it in between.
+//   - Rows.Next moves past transaction markers: without it a position never
+//     reaches the end of a topic written by transactions.
+//
+// To change what happens to an error: Kind in errors.go, and lane.run, the one
+// place that reacts. To add a topic we write: NodeSpec.Outputs, and plan.go
+// creates and checks it.
+package engine
