@@ -30,7 +30,7 @@ const (
 )
 
 // Kind is named after the reaction to an error; the reaction is written in
-// one switch (react.go).
+// one place, lane.run; cmd turns what is left into exit codes.
 type Kind uint8
 
 // The kinds.
