@@ -214,6 +214,11 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored) error {
 			return err
 		}
 		meta, _ := DecodeOffsetMeta(c.Metadata)
+		if own, ok := stateOffsets[tp]; ok && at == own && at != c.Offset {
+			// The group's watermark belongs to its offset, the state's to this one.
+			meta = OffsetMeta{Watermark: MinTime}
+			l.log.Warn("going on from the state's offset", "input", fmt.Sprintf("%s/%d", tp.Topic, tp.Partition), "offset", at, "group", c.Offset)
+		}
 		if at < 0 {
 			if at, err = l.w.startOffset(ctx, lt.sub, tp); err != nil {
 				return err
@@ -254,7 +259,7 @@ func (w *Worker) startAt(tp TopicPartition, group Offset, states map[TopicPartit
 	case known && inState && (group == at || group < 0 || w.opts.Trust == TrustState):
 		return at, nil
 	case known && inState && w.topo.Guarantee == AtLeastOnce && at > group:
-		return at, nil
+		return at, nil // outputs and changelog were flushed before the offsets
 	}
 	seen := "the task has no state"
 	if inState {
