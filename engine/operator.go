@@ -21,6 +21,13 @@ type Operator interface {
 	Process(b *Batch, out Emit) error
 }
 
+// Ported is an operator with several inputs (joins, union). The task calls
+// ProcessPort in place of Process; port is the position in NodeSpec.Inputs.
+// Advance is told the least watermark of the inputs.
+type Ported interface {
+	ProcessPort(port int, b *Batch, out Emit) error
+}
+
 // Advancer is an operator that time moves: windows, joins, expiry.
 type Advancer interface {
 	// Advance tells that no row before w will come that is not late. The
@@ -78,6 +85,10 @@ type Context struct {
 	// Produce adds an output record to the transaction; r's bytes must stay
 	// unchanged until it ends: take them from Arena.
 	Produce func(r Record)
+	// Side hands a batch to those who read another output of this operator than
+	// its first (branch: one per case; late rows: 1), see NodeSpec.Ports. With
+	// nobody there it does nothing.
+	Side func(port int, b *Batch) error
 	// Arena gives n bytes that live until the transaction has ended.
 	Arena func(n int) []byte
 	// Partitions tells how many partitions an output topic has (kafka sinks,
@@ -87,7 +98,7 @@ type Context struct {
 	Count func(counter string, n int)
 	// Watermark is the watermark that reached the operator (for marks, stamps).
 	Watermark func() int64
-	// Idle tells whether all inputs of the task are idle (for stamps).
+	// Idle tells whether all sources that feed the operator are idle (for stamps).
 	Idle func() bool
 	// clocked tells whether the clock moved the task's watermark to where it is
 	// (close_after_idle), here or upstream (for stamps).
@@ -107,6 +118,8 @@ type Context struct {
 type Decoder interface {
 	// Decode fills b.Cols (b.Schema's columns, N rows) from b.Src. Rows that do
 	// not decode are reported and must be left out of b.Sel, which Decode makes.
-	// A null value (tombstone) is left out too and reported with ErrNullValue.
+	// A null value (tombstone) is left out too and reported with ErrNullValue; of
+	// a table (SourceSpec.Table) the task makes a delete of it. A decoder of a
+	// table that knows deletes of its own (an envelope) sets b.Op and b.Old.
 	Decode(b *Batch, bad func(row int32, err error) error) error
 }

@@ -56,6 +56,7 @@ type NodeSpec struct {
 	Name   string // the transform's, sink's or topic's name: identity of its state
 	Kind   string // for people: filter, aggregate, sink:kafka, repartition, …
 	Inputs []int  // ≥ 0: a node of this sub-topology; < 0: source ^i
+	Ports  []int  // which output of each of Inputs; nil: all the first, 0 (see Context.Side)
 	Schema *Schema
 	Table  bool // emits changes
 	Stores []state.Spec
@@ -105,12 +106,19 @@ type SourceSpec struct {
 	Upstream    int  // sub-topology that writes it
 	Schema      *Schema
 	KeyColumns  []string // the record key carries these columns
-	Table       bool
-	NewDecoder  func() Decoder
-	EventTime   int // column, or -1: the record's own timestamp
-	Start       Start
-	Watermark   WatermarkSpec
-	Errors      ErrorPolicy
+	// Table: rows are the newest per key. The batches are raw changes: Insert
+	// for a value, Delete for a tombstone, with the key columns, read from the
+	// record's key, in Old and all others null. operators.Table makes changes of
+	// them that tell the old row.
+	Table bool
+	// Timeless sources (tables) hold no watermark back: an operator's watermark
+	// is the least of its other inputs, or of all where all are timeless.
+	Timeless   bool
+	NewDecoder func() Decoder
+	EventTime  int // column, or -1: the record's own timestamp
+	Start      Start
+	Watermark  WatermarkSpec
+	Errors     ErrorPolicy
 	// ByteColumns hint: columns some operator or sink reads; others need not be decoded.
 }
 
