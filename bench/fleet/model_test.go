@@ -127,6 +127,10 @@ func (o *outcome) result(partition int32, offset int64, value []byte) {
 		o.problem("out/%d@%d: the window [%d, %d) is not %d long", partition, offset, r.Start, r.End, size)
 	}
 	p, t := pane{group, r.End}, total{r.Count, r.Sum}
+	if o.v.again {
+		o.finals[p] = t // the newest counts
+		return
+	}
 	if was, ok := o.finals[p]; ok {
 		o.problem("out/%d@%d: %s [..%d) comes again: %v, was final with %v", partition, offset, group, r.End, t, was)
 		return
@@ -152,7 +156,7 @@ func (o *outcome) dead(partition int32, offset int64, value []byte) {
 		o.problem("late/%d@%d: %v: %s", partition, offset, err, value)
 		return
 	}
-	if o.late[r.ID] {
+	if o.late[r.ID] && !o.v.again {
 		o.problem("late/%d@%d: row %d comes again", partition, offset, r.ID)
 	}
 	o.late[r.ID] = true
@@ -170,7 +174,7 @@ func (o *outcome) compare(m *model) []string {
 	for p, want := range m.totals {
 		if got, ok := o.finals[p]; !ok {
 			say("%s [..%d) is missing, want %v", p.group, p.end, want)
-		} else if got != want {
+		} else if got != want && !(m.v.again && got.count > want.count) {
 			say("%s [..%d) is %v, want %v", p.group, p.end, got, want)
 		}
 	}
@@ -185,7 +189,7 @@ func (o *outcome) compare(m *model) []string {
 		}
 	}
 	for id := range o.late {
-		if !m.late[id] {
+		if !m.late[id] && !m.v.again { // there, a second copy may be
 			say("row %d is not late and was found late", id)
 		}
 	}

@@ -24,6 +24,7 @@ type variant struct {
 	through  bool          // behind a repartition topic
 	update   bool          // emit: update
 	throttle time.Duration // of updates
+	again    bool          // at least once: rows may count twice
 }
 
 var variants = []variant{
@@ -78,6 +79,9 @@ func topology(t testing.TB, v variant) *engine.Topology {
 	sink := &engine.NodeSpec{Name: "out", Kind: "sink:kafka", Inputs: []int{0}, Schema: out,
 		New: kafka.Sink(kafka.SinkSpec{Topic: "out", Schema: out, Key: []int{0}}), Outputs: []engine.TopicSpec{{Topic: "out"}}}
 	topo := &engine.Topology{Pipeline: "p", Generation: 1, Fingerprint: v.name}
+	if v.again {
+		topo.Guarantee = engine.AtLeastOnce
+	}
 	if !v.through {
 		topo.Subs = []*engine.SubTopology{{Sources: []*engine.SourceSpec{in}, Nodes: []*engine.NodeSpec{sums, sink}}}
 		return topo

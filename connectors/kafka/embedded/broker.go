@@ -76,7 +76,10 @@ func Start(dir, addr string, opts Options) (*Broker, error) {
 			}
 		}
 	}
-	ko = append(ko, kfake.Ports(ports...))
+	ko = append(ko, kfake.Ports(ports...), kfake.BrokerConfigs(map[string]string{
+		// Its cleaner would run hourly, and loses committed records (doc.go).
+		"log.cleaner.backoff.ms": strconv.FormatInt((100 * 365 * 24 * time.Hour).Milliseconds(), 10),
+	}))
 	if opts.AutoCreate {
 		ko = append(ko, kfake.AllowAutoTopicCreation())
 	}

@@ -23,6 +23,10 @@
 //     be shown here.
 //   - Compaction moves a log's start to the first record that survived, so old
 //     positions get OFFSET_OUT_OF_RANGE; Kafka leaves it.
+//   - Compaction loses committed records: those that an open transaction
+//     supersedes, even if it aborts then; and what a producer commits after an
+//     abort whose marker was removed is hidden from readers of committed data.
+//     So it never runs by itself here, nor does retention, and logs only grow.
 //   - Timestamps are not validated, log truncation is not detected.
 //   - A member whose connection dies while its SyncGroup is answered keeps its
 //     partitions until the next rebalance.
