@@ -22,6 +22,7 @@ type AggregateColumn struct {
 	Args  []*expr.Program
 	Where *expr.Program // nil: every row
 	Text  string        // as written, for the fingerprint
+	Time  bool          // Fn takes the event time as one more argument (aggregate.Kind)
 }
 
 // AggregateSpec describes an aggregate transform. Out is: the group columns,

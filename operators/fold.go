@@ -47,6 +47,7 @@ type arguments struct {
 	wheres []*expr.Eval
 	cols   [][]aggregate.Column // of the batch at hand
 	masks  [][]bool             // rows that pass the where; nil: all
+	timed  []int                // aggregates whose last column is the event time
 	sel    []int32
 
 	bad          func(int32, error) error // of the batch at hand
@@ -68,6 +69,10 @@ func newArguments(columns []AggregateColumn) *arguments {
 		}
 		a.wheres = append(a.wheres, where)
 		a.cols[k] = make([]aggregate.Column, len(c.Args))
+		if c.Time {
+			a.cols[k] = append(a.cols[k], aggregate.Column{})
+			a.timed = append(a.timed, k)
+		}
 	}
 	a.fail = func(row int32, err error) error {
 		a.failed = append(a.failed, row)
@@ -81,6 +86,9 @@ func newArguments(columns []AggregateColumn) *arguments {
 // where its condition holds.
 func (a *arguments) eval(b *engine.Batch, in []engine.Column, sel []int32, bad func(int32, error) error) ([]int32, error) {
 	a.bad, a.failed = bad, a.failed[:0]
+	for _, k := range a.timed {
+		a.cols[k][len(a.args[k])] = aggregate.Column{Type: aggregate.Timestamp, Ints: b.Time}
+	}
 	for k := range a.args {
 		rows := sel
 		if w := a.wheres[k]; w != nil {

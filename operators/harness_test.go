@@ -496,7 +496,7 @@ func (a aggregateText) spec(t testing.TB, in *engine.Schema) AggregateSpec {
 		if where != "" {
 			c.Where = compile(t, where, in)
 		}
-		if c.Fn, err = kind.New(types); err != nil {
+		if c.Fn, err = kind.New(types, nil); err != nil {
 			t.Fatal(err)
 		}
 		s.Aggregates = append(s.Aggregates, c)

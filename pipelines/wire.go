@@ -65,7 +65,7 @@ func (c *compiler) function(col *AggregateColumn, in *stream, d *derivation) (fu
 	f.record = rows.useRecord
 	d.useRecord = d.useRecord || rows.useRecord
 	var err error
-	if f.fn, err = kind.New(types); err != nil {
+	if f.fn, err = kind.New(types, nil); err != nil {
 		hint := ""
 		if len(types) == 0 {
 			hint = "for example " + col.Fn.Text + "(amount)"

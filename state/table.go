@@ -344,6 +344,25 @@ func (t *Table) Put(old uint64, b []byte) uint64 {
 	return ref
 }
 
+// Edit gives n bytes in place of old's, to be written until the next Edit or
+// Put, and their ref: they begin with what old has, as much as fits; the rest
+// are zeros. The ref is kept as that of Put. Bytes of this commit interval are
+// given as they are; older ones are copied once, as an abort would want them.
+func (t *Table) Edit(old uint64, n int) (uint64, []byte) {
+	var from []byte
+	if old != 0 {
+		if from = t.heap.get(old); len(from) == n && t.heap.gen(old) == t.gen {
+			return old, from
+		}
+	}
+	ref := t.heap.alloc(n, t.gen)
+	t.fresh = append(t.fresh, ref)
+	b := t.heap.get(ref)
+	clear(b[copy(b, from):])
+	t.forget(old)
+	return ref, b
+}
+
 // forget frees a ref: at once if this interval made it, else at commit, as an
 // abort would want it back.
 func (t *Table) forget(ref uint64) {

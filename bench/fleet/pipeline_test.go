@@ -57,7 +57,7 @@ func topology(t testing.TB, v variant) *engine.Topology {
 	must(err)
 	column := func(name string, types []aggregate.Type, args ...*expr.Program) operators.AggregateColumn {
 		kind, _ := aggregate.Lookup(name)
-		fn, err := kind.New(types)
+		fn, err := kind.New(types, nil)
 		must(err)
 		return operators.AggregateColumn{Name: name, Fn: fn, Args: args, Text: name}
 	}

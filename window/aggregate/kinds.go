@@ -2,15 +2,15 @@ package aggregate
 
 // kinds is sorted by name.
 var kinds = []Kind{
-	{Name: "avg", Doc: avgDoc, Args: "x", OrderFree: true, Subtracts: true, New: newAvg},
-	{Name: "count", Doc: countDoc, Args: "[x]", OrderFree: true, Subtracts: true, New: newCount},
-	{Name: "first", Doc: firstDoc, Args: "x", New: newFirst},
-	{Name: "last", Doc: lastDoc, Args: "x", New: newLast},
-	{Name: "max", Doc: maxDoc, Args: "x", OrderFree: true, New: newMax},
-	{Name: "min", Doc: minDoc, Args: "x", OrderFree: true, New: newMin},
-	{Name: "stddev", Doc: stddevDoc, Args: "x", OrderFree: true, Subtracts: true, New: newStddev},
-	{Name: "sum", Doc: sumDoc, Args: "x", OrderFree: true, Subtracts: true, New: newSum},
-	{Name: "variance", Doc: varianceDoc, Args: "x", OrderFree: true, Subtracts: true, New: newVariance},
+	{Name: "avg", Doc: avgDoc, Args: "x", OrderFree: true, Subtracts: true, New: plain("avg", newAvg)},
+	{Name: "count", Doc: countDoc, Args: "[x]", OrderFree: true, Subtracts: true, New: plain("count", newCount)},
+	{Name: "first", Doc: firstDoc, Args: "x", New: plain("first", newFirst)},
+	{Name: "last", Doc: lastDoc, Args: "x", New: plain("last", newLast)},
+	{Name: "max", Doc: maxDoc, Args: "x", OrderFree: true, New: plain("max", newMax)},
+	{Name: "min", Doc: minDoc, Args: "x", OrderFree: true, New: plain("min", newMin)},
+	{Name: "stddev", Doc: stddevDoc, Args: "x", OrderFree: true, Subtracts: true, New: plain("stddev", newStddev)},
+	{Name: "sum", Doc: sumDoc, Args: "x", OrderFree: true, Subtracts: true, New: plain("sum", newSum)},
+	{Name: "variance", Doc: varianceDoc, Args: "x", OrderFree: true, Subtracts: true, New: plain("variance", newVariance)},
 }
 
 // Kinds lists all aggregates, sorted by name.

@@ -33,7 +33,7 @@ func answer(t *testing.T, d *datadriven.TestData) string {
 	for _, arg := range d.CmdArgs {
 		types = append(types, parseType(t, arg.Key))
 	}
-	agg, err := kind.New(types)
+	agg, err := kind.New(types, nil)
 	if err != nil {
 		return "error: " + err.Error() + "\n"
 	}

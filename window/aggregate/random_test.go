@@ -27,7 +27,7 @@ func random(t *testing.T) *rand.Rand {
 func each(t *testing.T, fn func(t *testing.T, k aggregate.Kind, typ aggregate.Type, agg aggregate.Aggregate)) {
 	for _, k := range aggregate.Kinds() {
 		for typ := aggregate.String; typ <= aggregate.Any; typ++ {
-			if agg, err := k.New([]aggregate.Type{typ}); err == nil {
+			if agg, err := k.New([]aggregate.Type{typ}, nil); err == nil {
 				t.Run(k.Name+"("+typ.String()+")", func(t *testing.T) { fn(t, k, typ, agg) })
 			}
 		}
@@ -372,7 +372,7 @@ func exactAvg(rows []any) float64 {
 // of squares would have lost every digit.
 func TestVarianceFarFromZero(t *testing.T) {
 	k, _ := aggregate.Lookup("variance")
-	agg, _ := k.New([]aggregate.Type{aggregate.Double})
+	agg, _ := k.New([]aggregate.Type{aggregate.Double}, nil)
 	acc, pane := make([]uint64, agg.Words()), make([]uint64, agg.Words())
 	for i := range 10_000 {
 		rows := []aggregate.Column{column(aggregate.Double, []any{1e9 + float64(i%2)})}
@@ -399,7 +399,7 @@ func TestAllNaNsAreOne(t *testing.T) {
 		rows := []aggregate.Column{column(aggregate.Double, []any{math.Float64frombits(bits), math.Inf(1)})}
 		for name, want := range map[string]any{"min": math.Inf(1), "max": math.NaN()} {
 			k, _ := aggregate.Lookup(name)
-			agg, _ := k.New([]aggregate.Type{aggregate.Double})
+			agg, _ := k.New([]aggregate.Type{aggregate.Double}, nil)
 			acc := make([]uint64, agg.Words())
 			_ = agg.Add(acc, rows, 0, nil)
 			if got := append1(agg, acc, nil); !same(got, math.NaN()) {
@@ -423,7 +423,7 @@ func TestManyNaNs(t *testing.T) {
 	rows := []aggregate.Column{column(aggregate.Double, values)}
 	for _, name := range []string{"sum", "avg", "variance", "stddev"} {
 		k, _ := aggregate.Lookup(name)
-		agg, _ := k.New([]aggregate.Type{aggregate.Double})
+		agg, _ := k.New([]aggregate.Type{aggregate.Double}, nil)
 		acc := make([]uint64, agg.Words())
 		for i := range values {
 			_ = agg.Add(acc, rows, int32(i), nil)
@@ -468,7 +468,7 @@ func TestKinds(t *testing.T) {
 }
 
 func check(t *testing.T, k aggregate.Kind, args []aggregate.Type) {
-	agg, err := k.New(args)
+	agg, err := k.New(args, nil)
 	if (agg == nil) != (err != nil) {
 		t.Fatalf("%s%v: %v and %v", k.Name, args, agg, err)
 	}
@@ -517,7 +517,7 @@ func BenchmarkAdd(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, k := range aggregate.Kinds() {
 		for _, typ := range []aggregate.Type{aggregate.Int, aggregate.Double, aggregate.String} {
-			agg, err := k.New([]aggregate.Type{typ})
+			agg, err := k.New([]aggregate.Type{typ}, nil)
 			if err != nil {
 				continue
 			}

@@ -12,7 +12,10 @@ type Scratch struct {
 	buf  []byte
 }
 
-var _ Heap = (*Scratch)(nil)
+var (
+	_ Heap   = (*Scratch)(nil)
+	_ Editor = (*Scratch)(nil)
+)
 
 // A reference of our own: │ 1 │ start in buf, 31 bits │ length, 32 bits │.
 // Base must not give references with the top bit.
@@ -32,7 +35,29 @@ func (s *Scratch) Get(ref uint64) []byte {
 
 // Put appends b; the bytes of old stay until Reset.
 func (s *Scratch) Put(_ uint64, b []byte) uint64 {
+	if b == nil {
+		return 0
+	}
 	start := uint64(len(s.buf))
 	s.buf = append(s.buf, b...)
 	return ownRef | start<<32 | uint64(len(b))
 }
+
+// Edit gives our own bytes as they are, and copies of Base's.
+func (s *Scratch) Edit(old uint64, n int) (uint64, []byte) {
+	var b []byte
+	if old != 0 {
+		b = s.Get(old)
+	}
+	if old&ownRef != 0 && len(b) == n {
+		return old, b
+	}
+	start := len(s.buf)
+	s.buf = append(s.buf, b[:min(n, len(b))]...)
+	for tail := n - (len(s.buf) - start); tail > 0; tail = n - (len(s.buf) - start) {
+		s.buf = append(s.buf, zeros[:min(tail, len(zeros))]...)
+	}
+	return ownRef | uint64(start)<<32 | uint64(n), s.buf[start : start+n : start+n]
+}
+
+var zeros [4096]byte
