@@ -14,9 +14,30 @@ type EncoderOptions struct {
 	Style engine.ValueStyle
 	// Drop are columns, by number, that are not written.
 	Drop []int
+	// Columns are the columns that are written, by number, in this order; nil:
+	// all but Drop.
+	Columns []int
 	// Flat writes a nested column under its whole name, "loc.lat": 1, instead
 	// of as it was read, "loc": {"lat": 1}.
 	Flat bool
+	// CSV says how csv looks.
+	CSV CSV
+	// Name is that of the avro record or protobuf message that SchemaOf makes,
+	// for example the pipeline's and the sink's: what a name may not have in it
+	// becomes _.
+	Name string
+	// Schema is the avro or protobuf schema that rows are written with; zero:
+	// what SchemaOf makes.
+	Schema Schema
+	// Message names the protobuf message of Schema; "" is the first.
+	Message string
+	// Previous is the newest schema of the sink's subject, if there is one: what
+	// SchemaOf makes keeps its protobuf field numbers.
+	Previous Schema
+	// Framed puts a registry's frame before each avro or protobuf value: ID is
+	// the schema's.
+	Framed bool
+	ID     int
 }
 
 // Encoder writes rows of one schema as JSON objects, columns in the schema's
@@ -39,12 +60,7 @@ type encoderField struct {
 // NewEncoder makes an encoder for rows of schema.
 func NewEncoder(schema *engine.Schema, opts EncoderOptions) *Encoder {
 	e := &Encoder{style: opts.Style}
-	var cols []int
-	for c := range schema.Fields {
-		if !slices.Contains(opts.Drop, c) {
-			cols = append(cols, c)
-		}
-	}
+	cols := opts.columns(schema)
 	w := encoderPlan{schema.Fields, e, opts.Flat}
 	e.end = w.object("", cols, 0)
 	return e

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"fmt"
 	"sort"
 
 	"github.com/leatstream/leat/engine"
@@ -8,8 +9,30 @@ import (
 
 // Options are a source's wishes about its format.
 type Options struct {
-	// Validate says how much of a record is checked; Full is the default.
+	// Validate says how much of a record is checked; Full is the default. Only
+	// JSON can do with less.
 	Validate Validate
+	// Declared are all columns of the source, in order, where the decoder's
+	// schema has only those that somebody reads: csv counts them. Nil: the
+	// decoder's schema is all.
+	Declared *engine.Schema
+	// CSV says how csv looks; the zero value is comma and double quote.
+	CSV CSV
+	// Schema is the source's own schema (schema_file, or a subject's newest).
+	// Without Schemas every avro or protobuf value was written with it. With
+	// Schemas it is what avro's missing fields have their defaults and aliases
+	// from; it may be zero then.
+	Schema Schema
+	// Message names the protobuf message of Schema, with or without its
+	// package; "" is the first of the file. With Schemas values name theirs.
+	Message string
+	// Schemas is a registry: avro and protobuf values are framed, and each names
+	// the schema that wrote it. Nil: values are bare.
+	Schemas Schemas
+	// Table says that the rows are a table's (engine.SourceSpec.Table), and Key
+	// are its key's columns: envelopes make deletes of it.
+	Table bool
+	Key   []string
 
 	plain bool // tests: do not learn what stands between values
 }
@@ -38,7 +61,7 @@ func ParseValidate(name string) (Validate, bool) {
 	return Full, false
 }
 
-// Kind is one format of sources.
+// Kind is one format of sources and sinks.
 type Kind struct {
 	Name string
 	Doc  string
@@ -48,13 +71,18 @@ type Kind struct {
 	// source, each used from one goroutine. The function itself may be called
 	// from several.
 	New func(schema *engine.Schema, opts Options) (func() engine.Decoder, error)
+	// Encoder checks the schema and returns what makes encoders, likewise.
+	Encoder func(schema *engine.Schema, opts EncoderOptions) (func() RowEncoder, error)
+	// HasSchemas: the format has schemas of its own, see ColumnsOf and SchemaOf.
+	HasSchemas bool
 }
 
 // Kinds lists the formats by name, sorted.
 var Kinds = []Kind{
-	{"bytes", "the value as it is, in the column `value`", valueSchema(engine.Bytes), Bytes},
-	{"json", "one JSON object per record; only declared columns are read", nil, JSON},
-	{"string", "the value as UTF-8 text, in the column `value`", valueSchema(engine.String), String},
+	{"bytes", "the value as it is, in the column `value`", valueSchema(engine.Bytes), Bytes, valueEncoders, false},
+	{"csv", "one row of delimited text per record; columns by position, or by name below a header line", nil, CSVRows, csvEncoders, false},
+	{"json", "one JSON object per record; only declared columns are read", nil, JSON, jsonEncoders, false},
+	{"string", "the value as UTF-8 text, in the column `value`", valueSchema(engine.String), String, valueEncoders, false},
 }
 
 // Find gives the kind of a name.
@@ -64,6 +92,62 @@ func Find(name string) (Kind, bool) {
 		return Kinds[i], true
 	}
 	return Kind{}, false
+}
+
+// Envelope is something around the rows of a source: a format's values hold
+// changes of rows, not rows.
+type Envelope struct {
+	Name string
+	Doc  string
+	// Meta are the columns that a schema may name beside the row's own.
+	Meta []engine.Field
+	// New makes decoders like Kind's, of rows inside values of the format.
+	New func(format Kind, schema *engine.Schema, opts Options) (func() engine.Decoder, error)
+}
+
+// Envelopes lists the envelopes by name, sorted.
+var Envelopes = []Envelope{}
+
+// FindEnvelope gives the envelope of a name.
+func FindEnvelope(name string) (Envelope, bool) {
+	for _, e := range Envelopes {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return Envelope{}, false
+}
+
+// NewDecoder checks a source's format, envelope ("" is none) and schema, and
+// returns what makes its decoders, as Kind.New does.
+func NewDecoder(format, envelope string, schema *engine.Schema, opts Options) (func() engine.Decoder, error) {
+	kind, ok := Find(format)
+	if !ok {
+		return nil, fmt.Errorf("unknown format %q", format)
+	}
+	if envelope == "" {
+		return kind.New(schema, opts)
+	}
+	around, ok := FindEnvelope(envelope)
+	if !ok {
+		return nil, fmt.Errorf("unknown envelope %q", envelope)
+	}
+	return around.New(kind, schema, opts)
+}
+
+// NewRowEncoder checks a sink's format and schema, and returns what makes its
+// encoders: one per task, each used from one goroutine.
+func NewRowEncoder(format string, schema *engine.Schema, opts EncoderOptions) (func() RowEncoder, error) {
+	kind, ok := Find(format)
+	if !ok {
+		return nil, fmt.Errorf("unknown format %q", format)
+	}
+	for _, c := range opts.columns(schema) {
+		if c < 0 || c >= len(schema.Fields) {
+			return nil, fmt.Errorf("there is no column %d", c)
+		}
+	}
+	return kind.Encoder(schema, opts)
 }
 
 func valueSchema(t engine.Type) *engine.Schema {
