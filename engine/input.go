@@ -7,16 +7,18 @@ import (
 	"github.com/leatstream/leat/window"
 )
 
-// input is one partition a task reads: its decoder, its position and its time.
+// input is one partition of one source: its decoder and its time. Where it
+// has been read to is the feed's, which several inputs may share.
 type input struct {
 	spec     *SourceSpec
 	mark     int // index of the source in the task's marks
+	feed     *feed
 	tp       TopicPartition
 	decoder  Decoder
 	batch    Batch
-	children []*node
+	table    *tableRows // nil: a stream
+	children []edge
 
-	position Offset // first unprocessed row; -1: not known yet
 	water    window.Watermark
 	vector   *window.Vector // repartition inputs: the upstream tasks' stamps
 	idle     bool           // read to its end and silent for idle_timeout
@@ -30,7 +32,6 @@ type input struct {
 
 // inputState is what a rollback brings back.
 type inputState struct {
-	position Offset
 	water    int64
 	vector   []byte
 	idle     bool
@@ -39,11 +40,13 @@ type inputState struct {
 	clockMax int64
 }
 
-func newInput(s *SourceSpec, mark int, tp TopicPartition) *input {
-	in := &input{spec: s, mark: mark, tp: tp, decoder: s.NewDecoder(), position: -1, maxTime: MinTime, clockMax: MinTime}
+func newInput(s *SourceSpec, mark int, f *feed) *input {
+	in := &input{spec: s, mark: mark, feed: f, tp: f.tp, decoder: s.NewDecoder(), maxTime: MinTime, clockMax: MinTime}
 	in.water = window.NewWatermark(s.Watermark.MaxOutOfOrderness.Milliseconds())
 	if s.Repartition {
 		in.vector = window.NewVector(0)
+	} else if s.Table {
+		in.table = newTableRows(s)
 	}
 	in.batch.Schema = s.Schema
 	in.batch.Cols = make([]Column, len(s.Schema.Fields))
@@ -56,22 +59,45 @@ func (in *input) decode(t *Task, rows *Rows) (*Batch, error) {
 	n := rows.Len()
 	b.N, b.Src, b.Sel = n, rows, b.Sel[:0]
 	b.Time, b.Origin = grow(b.Time, n), grow(b.Origin, n)
-	stage := StageDecode
-	err := in.decoder.Decode(b, func(row int32, err error) error {
-		if errors.Is(err, ErrNullValue) {
-			t.Stats.count("null_values", 1)
-			return nil
-		}
-		return t.bad(in.spec.Name, in.spec.Errors, stage, b, row, err)
-	})
-	if err != nil {
+	bad := func(row int32, err error) error { return in.bad(t, StageDecode, row, err) }
+	if in.table != nil {
+		in.table.begin(b)
+	}
+	if err := in.decoder.Decode(b, bad); err != nil {
 		return nil, err
+	}
+	if in.table != nil {
+		if err := in.table.finish(b, bad); err != nil {
+			return nil, err
+		}
 	}
 	if in.spec.Repartition {
 		b.Src = nil
 		return b, in.stamps(t)
 	}
 	return b, in.time(t, b)
+}
+
+// bad reports row i of the input's batch as gone wrong, or not to be processed.
+func (in *input) bad(t *Task, stage Stage, row int32, err error) error {
+	switch {
+	case errors.Is(err, ErrNullValue):
+		if in.table != nil {
+			in.table.nulls = append(in.table.nulls, row)
+			return nil
+		}
+		t.Stats.count("null_values", 1)
+		return nil
+	case errors.Is(err, errNullKey):
+		t.Stats.count("null_keys", 1)
+		return nil
+	}
+	return t.bad(in.spec.Name, in.spec.Errors, stage, &in.batch, row, err)
+}
+
+// heard notes that rows have come.
+func (in *input) heard(now int64) {
+	in.lastRow, in.idle, in.stalled, in.clock = now, false, false, false
 }
 
 var (
@@ -83,6 +109,9 @@ var (
 // just before the row, which is what lateness is judged by.
 func (in *input) time(t *Task, b *Batch) error {
 	future := in.spec.Watermark.MaxFuture.Milliseconds()
+	if in.table != nil {
+		future = 0 // a table's rows move no time
+	}
 	keep := b.Sel[:0]
 	var col *Column
 	if in.spec.EventTime >= 0 {
@@ -91,25 +120,24 @@ func (in *input) time(t *Task, b *Batch) error {
 	for _, i := range b.Sel {
 		at := b.Src.Times[i]
 		ref := at
-		if col == nil {
-			ref = t.env.Now()
-		} else {
-			if col.Null(i) {
-				if err := t.bad(in.spec.Name, in.spec.Errors, StageEventTime, b, i, errNoTime); err != nil {
-					return err
-				}
-				continue
-			}
-			at = col.Ints[i]
-		}
 		var err error
-		if at < 0 {
+		switch {
+		case col != nil && (b.Op == nil || b.Op[i] != Delete):
+			if at = col.Ints[i]; col.Null(i) {
+				err = errNoTime
+			}
+		case in.table != nil:
+			at = max(at, 0) // a producer without timestamps: before all others
+		case col == nil:
+			ref = t.env.Now()
+		}
+		if err == nil && at < 0 {
 			err = errNegative
-		} else if future > 0 && at > ref+future && ref >= 0 {
+		} else if err == nil && future > 0 && at > ref+future && ref >= 0 {
 			err = fmt.Errorf("the event time is %d ms ahead of the record's timestamp (max_future %d ms)", at-ref, future)
 		}
 		if err != nil {
-			if err := t.bad(in.spec.Name, in.spec.Errors, StageEventTime, b, i, err); err != nil {
+			if err := in.bad(t, StageEventTime, i, err); err != nil {
 				return err
 			}
 			continue
@@ -184,34 +212,6 @@ func (t *Task) sourceMark(s int) int64 {
 	return clock
 }
 
-func (t *Task) idle() bool {
-	for _, in := range t.inputs {
-		if !in.isIdle() {
-			return false
-		}
-	}
-	return true
-}
-
-// clocked tells whether the clock moved time to where it is.
-func (t *Task) clocked() bool {
-	for _, in := range t.inputs {
-		if in.clock || in.vector != nil && in.clockMax != MinTime && in.clockMax >= in.vector.Value() {
-			return true
-		}
-	}
-	return false
-}
-
-func (t *Task) input(tp TopicPartition) *input {
-	for _, in := range t.inputs {
-		if in.tp == tp {
-			return in
-		}
-	}
-	return nil
-}
-
 // Silent lists the inputs that had no row for their idle_timeout (or
 // close_after_idle, where that is shorter) and are not known to be idle: the
 // lane asks for their high watermarks and answers with AtEnd.
@@ -220,12 +220,19 @@ func (t *Task) Silent(now int64) []TopicPartition {
 	if t.closing {
 		return nil // its inputs are paused, which is not idle
 	}
-	for _, in := range t.inputs {
-		if in.vector == nil && !in.idle && now-in.lastRow >= in.silence() {
-			tps = append(tps, in.tp)
+	for _, f := range t.feeds {
+		for _, in := range f.inputs {
+			if in.silent(now) {
+				tps = append(tps, f.tp)
+				break
+			}
 		}
 	}
 	return tps
+}
+
+func (in *input) silent(now int64) bool {
+	return in.vector == nil && !in.idle && now-in.lastRow >= in.silence()
 }
 
 func (in *input) silence() int64 {
@@ -242,15 +249,19 @@ func (in *input) silence() int64 {
 // AtEnd answers Silent: the partition's high watermark, asked for afresh. An
 // input that is behind it is stalled, not idle: it holds time back.
 func (t *Task) AtEnd(tp TopicPartition, high Offset) {
-	in := t.input(tp)
-	if in == nil {
+	f := t.feed(tp)
+	if f == nil {
 		return
 	}
-	if in.position >= high {
-		in.idle, in.stalled, t.changed = true, false, true
-		return
+	for _, in := range f.inputs {
+		switch {
+		case !in.silent(t.env.Now()):
+		case f.position >= high:
+			in.idle, in.stalled, t.changed = true, false, true
+		default:
+			in.stalled = true
+		}
 	}
-	in.stalled = true
 }
 
 // Tick lets the clock move the watermark of sources that are idle as a whole
@@ -313,7 +324,7 @@ func (t *Task) Finished() bool {
 }
 
 func (in *input) state() inputState {
-	s := inputState{position: in.position, water: in.water.Value(), idle: in.idle, maxTime: in.maxTime, clock: in.clock, clockMax: in.clockMax}
+	s := inputState{water: in.water.Value(), idle: in.idle, maxTime: in.maxTime, clock: in.clock, clockMax: in.clockMax}
 	if in.vector != nil {
 		s.vector = in.vector.Append(nil)
 	}
@@ -321,7 +332,7 @@ func (in *input) state() inputState {
 }
 
 func (in *input) restore(s inputState) {
-	in.position, in.idle, in.maxTime, in.clock, in.clockMax = s.position, s.idle, s.maxTime, s.clock, s.clockMax
+	in.idle, in.maxTime, in.clock, in.clockMax = s.idle, s.maxTime, s.clock, s.clockMax
 	in.water.Restore(s.water)
 	if in.vector != nil {
 		in.setVector(s.vector)
@@ -337,17 +348,9 @@ func (in *input) setVector(b []byte) {
 }
 
 func (in *input) inputMeta() inputMeta {
-	m := inputMeta{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: in.position, Watermark: in.water.Value(), Idle: in.idle}
+	m := inputMeta{Source: in.spec.Name, Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: in.feed.position, Watermark: in.water.Value(), Idle: in.idle}
 	if in.vector != nil {
 		m.Vector = in.vector.Append(nil)
-	}
-	return m
-}
-
-func (in *input) meta(env TaskEnv, commit int64) OffsetMeta {
-	m := OffsetMeta{Lane: env.Lane, Commit: commit, Txn: env.Txn, Watermark: in.water.Value(), Idle: in.idle}
-	if in.vector != nil {
-		m.Vector = encodeVector(in.vector.Append(nil))
 	}
 	return m
 }
@@ -355,17 +358,32 @@ func (in *input) meta(env TaskEnv, commit int64) OffsetMeta {
 // Take sets where an input starts: the committed offset, or the source's
 // start, with the watermark that the metadata carries.
 func (t *Task) Take(tp TopicPartition, at Offset, meta OffsetMeta, now int64) {
-	in := t.input(tp)
-	if in == nil {
+	f := t.feed(tp)
+	if f == nil {
 		return
 	}
-	in.position, in.lastRow = at, now
-	in.water.Restore(max(in.water.Value(), meta.Watermark))
-	if in.maxTime == MinTime && meta.Watermark > MinTime && meta.Watermark < MaxTime {
-		in.maxTime = meta.Watermark + in.spec.Watermark.MaxOutOfOrderness.Milliseconds()
-	}
-	if in.vector != nil && meta.Vector != "" {
-		in.setVector(decodeVector(meta.Vector))
+	f.position = at
+	for k, in := range f.inputs {
+		mark := meta.Watermark
+		if k > 0 {
+			var ok bool
+			if mark, ok = meta.Others[in.spec.Name]; !ok {
+				mark = MinTime
+			}
+		}
+		in.take(mark, now)
+		if in.vector != nil && meta.Vector != "" {
+			in.setVector(decodeVector(meta.Vector))
+		}
 	}
 	t.snapshot()
+}
+
+// take gives the input the watermark that a commit has left.
+func (in *input) take(mark, now int64) {
+	in.lastRow = now
+	in.water.Restore(max(in.water.Value(), mark))
+	if in.maxTime == MinTime && mark > MinTime && mark < MaxTime {
+		in.maxTime = mark + in.spec.Watermark.MaxOutOfOrderness.Milliseconds()
+	}
 }

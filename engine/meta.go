@@ -18,6 +18,8 @@ type OffsetMeta struct {
 	Watermark int64  `json:"w"`
 	Idle      bool   `json:"i,omitempty"`
 	Vector    string `json:"x,omitempty"` // base64 of the stamps' vector, repartition inputs
+	// Others are the watermarks of further sources that read the partition.
+	Others map[string]int64 `json:"o,omitempty"`
 }
 
 // maxVectorBytes bounds the vector in offset metadata: the broker's
@@ -68,6 +70,7 @@ type taskMeta struct {
 }
 
 type inputMeta struct {
+	Source    string    `json:"s,omitempty"`
 	Topic     Topic     `json:"topic"`
 	Partition Partition `json:"p"`
 	Offset    Offset    `json:"o"`

@@ -179,8 +179,10 @@ func (m *Metrics) EventToScreen(_ string, seconds float64) { m.screen.Observe(se
 // publish shows a task's time and size to other goroutines, at each commit.
 func (t *Task) publish() {
 	w := MaxTime
-	for _, m := range t.marks {
-		w = min(w, m)
+	for s, m := range t.marks {
+		if t.keepsTime(s) {
+			w = min(w, m)
+		}
 	}
 	t.Stats.Watermark.Store(w)
 	if t.lease != nil {

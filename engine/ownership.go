@@ -144,7 +144,9 @@ func (s *SubTopology) inputs(p Partition) []TopicPartition {
 	var tps []TopicPartition
 	for _, src := range s.Sources {
 		for _, topic := range src.Topics {
-			tps = append(tps, TopicPartition{topic, p})
+			if tp := (TopicPartition{topic, p}); !slices.Contains(tps, tp) {
+				tps = append(tps, tp)
+			}
 		}
 	}
 	return tps
@@ -310,9 +312,8 @@ func (l *lane) dropAll() {
 
 // Seek sets an input's position, keeping its time.
 func (t *Task) Seek(tp TopicPartition, at Offset) {
-	if in := t.input(tp); in != nil {
-		in.position = at
-		in.saved.position = at
+	if f := t.feed(tp); f != nil {
+		f.position, f.saved = at, at
 	}
 }
 

@@ -49,31 +49,69 @@ func MakePlan(ctx context.Context, topo *Topology, c Cluster) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, sub := range topo.Subs {
-		n := 0
+	if err := topo.Check(); err != nil {
+		return nil, err
+	}
+	p.tasks = make([]int, len(topo.Subs))
+	for i, sub := range topo.Subs {
 		for _, s := range sub.Sources {
 			for _, topic := range s.Topics {
 				if s.Repartition {
-					p.Partitions[topic] = p.tasks[s.Upstream]
-				} else {
-					info := infos[topic]
-					if !info.Exists {
-						return nil, missingTopic(ctx, c, topic)
-					}
-					p.Partitions[topic] = info.Partitions
+					continue
 				}
-				if n != 0 && n != p.Partitions[topic] {
+				info := infos[topic]
+				if !info.Exists {
+					return nil, missingTopic(ctx, c, topic)
+				}
+				p.Partitions[topic] = info.Partitions
+				if n := p.tasks[i]; n != 0 && n != info.Partitions {
 					return nil, E(Incompatible, fmt.Sprintf("plan source %q", s.Name),
-						fmt.Errorf("topic %s has %d partitions where its sibling has %d: inputs of one transform must have equal counts", topic, p.Partitions[topic], n))
+						fmt.Errorf("topic %s has %d partitions where its sibling has %d: inputs of one transform must have equal counts", topic, info.Partitions, n))
 				}
-				n = p.Partitions[topic]
+				p.tasks[i] = info.Partitions
 			}
 		}
-		p.tasks = append(p.tasks, n)
-		p.Tasks[sub.Sources[0].Name] = n
-		p.outputs(topo, sub, n, infos)
+	}
+	p.inner(topo)
+	for i, sub := range topo.Subs {
+		p.Tasks[sub.Sources[0].Name] = p.tasks[i]
+		p.outputs(topo, sub, p.tasks[i], infos)
 	}
 	return p, p.check(infos)
+}
+
+// inner counts the tasks of sub-topologies that read repartition topics only,
+// as many as the largest that writes them has, and the partitions of all
+// repartition topics: as many as their reader has tasks. Sub-topologies may
+// write to each other in a circle.
+func (p *Plan) inner(topo *Topology) {
+	for counted := true; counted; {
+		counted = false
+		for _, whole := range []bool{true, false} { // first those all of whose writers are counted
+			for i, sub := range topo.Subs {
+				if p.tasks[i] != 0 || counted && !whole {
+					continue
+				}
+				n, all := 0, true
+				for _, s := range sub.Sources {
+					n = max(n, p.tasks[s.Upstream])
+					all = all && p.tasks[s.Upstream] != 0
+				}
+				if n > 0 && (all || !whole) {
+					p.tasks[i], counted = n, true
+				}
+			}
+		}
+	}
+	for i, sub := range topo.Subs {
+		for _, s := range sub.Sources {
+			for _, topic := range s.Topics {
+				if s.Repartition {
+					p.Partitions[topic] = p.tasks[i]
+				}
+			}
+		}
+	}
 }
 
 // outputs plans the topics that a sub-topology of n tasks writes.
@@ -82,7 +120,9 @@ func (p *Plan) outputs(topo *Topology, sub *SubTopology, n int, infos map[Topic]
 		if spec.Topic == "" {
 			return
 		}
-		if spec.Partitions == 0 {
+		if at, ok := p.Partitions[spec.Topic]; ok && strings.HasSuffix(string(spec.Topic), ".repartition") {
+			spec.Partitions = at // its reader's
+		} else if spec.Partitions == 0 {
 			spec.Partitions = n
 		}
 		if info := infos[spec.Topic]; info.Exists {

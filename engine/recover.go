@@ -117,13 +117,19 @@ func (r Recovery) StateOffsets() (map[TopicPartition]Offset, bool) {
 func (t *Task) Recovered(r Recovery, now int64) error {
 	if r.meta != nil {
 		for _, m := range r.meta.Inputs {
-			in := t.input(TopicPartition{m.Topic, m.Partition})
-			if in == nil {
+			f := t.feed(TopicPartition{m.Topic, m.Partition})
+			if f == nil {
 				continue
 			}
-			t.Take(in.tp, m.Offset, OffsetMeta{Watermark: m.Watermark, Idle: m.Idle}, now)
-			if in.vector != nil {
-				in.setVector(m.Vector)
+			f.position = m.Offset
+			for _, in := range f.inputs {
+				if m.Source != "" && m.Source != in.spec.Name && len(f.inputs) > 1 {
+					continue
+				}
+				in.take(m.Watermark, now)
+				if in.vector != nil {
+					in.setVector(m.Vector)
+				}
 			}
 		}
 		for _, n := range t.nodes {

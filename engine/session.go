@@ -145,6 +145,14 @@ type Start struct {
 	At     int64 // epoch ms; used when > 0
 }
 
+// before tells whether a start lies before another.
+func (s Start) before(o Start) bool {
+	if s.Latest != o.Latest {
+		return o.Latest
+	}
+	return !s.Latest && s.At < o.At
+}
+
 // StdoutTopic is the pseudo topic of a stdout sink: its records never reach a
 // broker; who ends the transaction writes them as lines once it committed.
 func StdoutTopic(sink string) Topic { return Topic(stdoutPrefix + sink) }

@@ -75,14 +75,17 @@ func (s *TaskStats) Counters() map[string]int64 {
 
 // Snapshot tells where the task stands; called by the task's own goroutine.
 func (t *Task) Snapshot() TaskSnapshot {
-	s := TaskSnapshot{Watermark: MaxTime, LagRecords: t.Stats.LagRecords.Load(), Idle: t.idle()}
+	s := TaskSnapshot{Watermark: MaxTime, LagRecords: t.Stats.LagRecords.Load(), Idle: true}
 	for _, in := range t.inputs {
 		if in.stalled {
 			s.Holding = string(in.tp.Topic) + "/" + itoa(int64(in.tp.Partition))
 		}
 	}
-	for _, m := range t.marks {
-		s.Watermark = min(s.Watermark, m)
+	for _, in := range t.inputs {
+		if t.keepsTime(in.mark) {
+			s.Watermark = min(s.Watermark, t.marks[in.mark])
+			s.Idle = s.Idle && in.isIdle()
+		}
 	}
 	for k, v := range t.Stats.Counters() {
 		switch k {

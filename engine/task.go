@@ -32,8 +32,10 @@ type Task struct {
 	env   TaskEnv
 	lease *state.Lease // nil for stateless tasks
 
-	inputs []*input
+	feeds  []*feed
+	inputs []*input // of each source, its feeds
 	nodes  []*node
+	single bool    // rows go through one by one (stepwise)
 	marks  []int64 // per source: the minimum over its inputs that are not idle
 
 	out        []Record
@@ -69,25 +71,17 @@ type Limits struct {
 	LogAppendTime bool
 }
 
-// node is one operator of a task with its place in the graph.
-type node struct {
-	spec     *NodeSpec
-	op       Operator
-	ctx      *Context
-	emit     Emit
-	children []*node
-	in, down int64 // watermarks in and out
-	tables   []*state.Table
-}
-
 // NewTask opens a task's operators. The lease must hold the sub-topology's
 // stores in the order of StoreSpecs, loaded or empty; Recover comes next.
 func NewTask(topo *Topology, sub *SubTopology, p Partition, lease *state.Lease, env TaskEnv) (*Task, error) {
+	if err := topo.Check(); err != nil {
+		return nil, err
+	}
 	t := &Task{ID: TaskID{sub.ID, p}, topo: topo, sub: sub, env: env, lease: lease, Stats: new(TaskStats)}
 	for _, s := range sub.Sources {
 		t.marks = append(t.marks, MinTime)
 		for _, topic := range s.Topics {
-			t.inputs = append(t.inputs, newInput(s, len(t.marks)-1, TopicPartition{topic, p}))
+			t.addInput(s, len(t.marks)-1, TopicPartition{topic, p})
 		}
 	}
 	var tables []*state.Table
@@ -95,28 +89,23 @@ func NewTask(topo *Topology, sub *SubTopology, p Partition, lease *state.Lease, 
 		tables = lease.Tables()
 	}
 	for _, spec := range sub.Nodes {
-		n := &node{spec: spec, in: MinTime, down: MinTime}
-		n.tables, tables = tables[:len(spec.Stores)], tables[len(spec.Stores):]
-		n.ctx = t.context(n)
+		n, err := t.addNode(spec)
+		if err != nil {
+			return nil, err
+		}
+		n.ctx = t.context(n, tables[:len(spec.Stores)])
+		tables = tables[len(spec.Stores):]
 		op, err := spec.New(n.ctx)
 		if err != nil {
 			return nil, E(Fatal, fmt.Sprintf("open %s %q", spec.Kind, spec.Name), err)
 		}
 		n.op = op
-		n.emit = func(b *Batch) error { return emitTo(n.children, b) }
-		for _, in := range spec.Inputs {
-			if in >= 0 {
-				t.nodes[in].children = append(t.nodes[in].children, n)
-				continue
-			}
-			for _, i := range t.inputs {
-				if i.mark == ^in {
-					i.children = append(i.children, n)
-				}
-			}
+		if err := t.connect(n); err != nil {
+			return nil, err
 		}
 		t.nodes = append(t.nodes, n)
 	}
+	_, t.single = t.meet()
 	t.snapshot()
 	return t, nil
 }
@@ -144,29 +133,17 @@ func (t *Topology) ChangelogTopic(store string) Topic {
 // Group is the pipeline's consumer group.
 func (t *Topology) Group() string { return fmt.Sprintf("%s.%d", t.Pipeline, t.Generation) }
 
-func emitTo(children []*node, b *Batch) error {
-	if len(b.Sel) == 0 {
-		return nil
-	}
-	for _, c := range children {
-		if err := c.op.Process(b, c.emit); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *Task) context(n *node) *Context {
+func (t *Task) context(n *node, tables []*state.Table) *Context {
 	return &Context{
 		Pipeline: t.topo.Pipeline, Name: n.spec.Name, Task: int(t.ID.Partition), Tasks: t.env.Tasks,
-		Sub: t.sub.ID, Generation: t.topo.Generation, Tables: n.tables, Now: t.env.Now,
+		Sub: t.sub.ID, Generation: t.topo.Generation, Tables: tables, Now: t.env.Now,
 		Bad: func(stage Stage, b *Batch, row int32, err error) error {
 			return t.bad(n.spec.Name, n.spec.Errors, stage, b, row, err)
 		},
-		Produce: func(r Record) { t.produce(n.spec, r) }, Arena: t.arena.take, Partitions: t.env.Partitions,
+		Produce: func(r Record) { t.produce(n.spec, r) }, Arena: t.arena.take, Partitions: t.env.Partitions, Side: n.send,
 		Count:     t.Stats.count,
 		Watermark: func() int64 { return n.in },
-		Idle:      t.idle, clocked: t.clocked,
+		Idle:      func() bool { return t.idle(n) }, clocked: func() bool { return t.clocked(n) },
 		Stats: t.Snapshot,
 	}
 }
@@ -174,27 +151,37 @@ func (t *Task) context(n *node) *Context {
 // Process takes rows of one of the task's inputs through the operators. Rows
 // must follow on from the input's position.
 func (t *Task) Process(rows *Rows) error {
-	in := t.input(TopicPartition{rows.Topic, rows.Partition})
-	if in == nil {
+	f := t.feed(TopicPartition{rows.Topic, rows.Partition})
+	if f == nil {
 		return E(Fatal, "process", fmt.Errorf("task %s does not read %s/%d", t.ID, rows.Topic, rows.Partition))
 	}
 	if rows.Len() == 0 {
-		in.position = max(in.position, rows.Next)
+		f.position = max(f.position, rows.Next)
 		return nil
 	}
 	t.changed = true
 	t.rate.begin(int64(rows.Len()), t.env.Now())
-	b, err := in.decode(t, rows)
-	if err != nil {
-		return err
-	}
 	t.Stats.pendingIn += int64(rows.Len())
-	in.lastRow, in.idle, in.stalled, in.clock = t.env.Now(), false, false, false
-	in.position = max(rows.Next, Offset(rows.Offsets[rows.Len()-1]+1))
-	if err := emitTo(in.children, b); err != nil {
-		return err
+	f.position = max(rows.Next, Offset(rows.Offsets[rows.Len()-1]+1))
+	for _, in := range f.inputs {
+		b, err := in.decode(t, rows)
+		if err != nil {
+			return err
+		}
+		in.heard(t.env.Now())
+		if err := t.deliver(in, b); err != nil {
+			return err
+		}
 	}
 	return t.rate.check(t.topo.MaxRate)
+}
+
+// deliver hands rows of an input to its readers.
+func (t *Task) deliver(in *input, b *Batch) error {
+	if t.single {
+		return stepwise(in.children, b)
+	}
+	return emitTo(in.children, b)
 }
 
 // Advance moves the watermark through the operators and lets them release
@@ -208,7 +195,7 @@ func (t *Task) Advance(budget *Budget) (done bool, err error) {
 	}
 	for _, n := range t.nodes {
 		w := MaxTime
-		for _, in := range n.spec.Inputs {
+		for _, in := range n.clockIns {
 			if in >= 0 {
 				w = min(w, t.nodes[in].down)
 			} else {
@@ -280,11 +267,11 @@ func (t *Task) Buffered() (records, bytes int) { return len(t.out), t.outSize }
 // transaction that writes for the task commits them.
 func (t *Task) Offsets(commit int64) []OffsetCommit {
 	var offsets []OffsetCommit
-	for _, in := range t.inputs {
-		if in.position < 0 {
+	for _, f := range t.feeds {
+		if f.position < 0 {
 			continue
 		}
-		offsets = append(offsets, OffsetCommit{in.tp, in.position, in.meta(t.env, commit).Encode()})
+		offsets = append(offsets, OffsetCommit{f.tp, f.position, f.meta(t.env, commit).Encode()})
 	}
 	return offsets
 }
@@ -387,7 +374,7 @@ func (l Limits) clamp(ts, now int64) int64 {
 func (t *Task) changelog(commit int64) error {
 	first := true
 	for _, n := range t.nodes {
-		for i, table := range n.tables {
+		for i, table := range n.ctx.Tables {
 			topic := t.topo.ChangelogTopic(n.spec.Stores[i].Name)
 			err := table.Changes(func(key, value []byte) error {
 				r := Record{Topic: topic, Partition: t.ID.Partition, Key: t.copyKeyed(changelogRow, key)}
@@ -459,6 +446,9 @@ func (t *Task) metaNow(commit int64) *taskMeta {
 // snapshot keeps the time and cursors that a rollback must bring back.
 func (t *Task) snapshot() {
 	t.wasClosing = t.closing
+	for _, f := range t.feeds {
+		f.saved = f.position
+	}
 	for _, in := range t.inputs {
 		in.saved = in.state()
 	}
@@ -471,6 +461,9 @@ func (t *Task) snapshot() {
 }
 
 func (t *Task) restoreSnapshot() error {
+	for _, f := range t.feeds {
+		f.position = f.saved
+	}
 	for _, in := range t.inputs {
 		in.restore(in.saved)
 	}
@@ -494,18 +487,18 @@ func (t *Task) restoreSnapshot() error {
 
 // Inputs lists the partitions the task reads.
 func (t *Task) Inputs() []TopicPartition {
-	tps := make([]TopicPartition, len(t.inputs))
-	for i, in := range t.inputs {
-		tps[i] = in.tp
+	tps := make([]TopicPartition, len(t.feeds))
+	for i, f := range t.feeds {
+		tps[i] = f.tp
 	}
 	return tps
 }
 
-// Positions are the next offsets to read.
+// Positions are the offsets of the first rows that are not processed.
 func (t *Task) Positions() map[TopicPartition]Offset {
-	m := make(map[TopicPartition]Offset, len(t.inputs))
-	for _, in := range t.inputs {
-		m[in.tp] = in.position
+	m := make(map[TopicPartition]Offset, len(t.feeds))
+	for _, f := range t.feeds {
+		m[f.tp] = f.position
 	}
 	return m
 }

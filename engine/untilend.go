@@ -125,8 +125,8 @@ func (w *Worker) reachedEnd(t *Task) {
 	if !w.opts.UntilEnd {
 		return
 	}
-	for _, in := range t.inputs {
-		if in.position != in.saved.position {
+	for _, f := range t.feeds {
+		if f.position != f.saved {
 			t.changed = true
 		}
 	}

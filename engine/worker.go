@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -235,11 +236,10 @@ func dotted(lane string) string {
 // startOffset turns a source's start into an exact offset.
 func (w *Worker) startOffset(ctx context.Context, sub *SubTopology, tp TopicPartition) (Offset, error) {
 	var start Start
+	found := false
 	for _, s := range sub.Sources {
-		for _, topic := range s.Topics {
-			if topic == tp.Topic {
-				start = s.Start
-			}
+		if slices.Contains(s.Topics, tp.Topic) && (!found || s.Start.before(start)) {
+			start, found = s.Start, true // all of its sources read from the earliest
 		}
 	}
 	offs, err := w.broker.Cluster().StartOffsets(ctx, tp.Topic, start)
@@ -445,7 +445,7 @@ func (w *Worker) committed(t *Task, _ int64) {
 	w.last = time.Now()
 	for _, in := range t.inputs {
 		if in.spec.Repartition {
-			w.purge[in.tp] = in.position
+			w.purge[in.tp] = in.feed.position
 		}
 	}
 	t.publish()
