@@ -59,7 +59,7 @@ func readCell(s string, c *engine.Column, i int32, n int) (rest string, ok bool)
 	tag := s[0]
 	s = s[1:]
 	if tag == 0 {
-		c.SetNull(i, n)
+		setNull(c, i, n)
 		return s, true
 	}
 	switch c.Type {
@@ -96,11 +96,26 @@ func readCell(s string, c *engine.Column, i int32, n int) (rest string, ok bool)
 // that outlives the call.
 func head(s string) []byte { return []byte(s[:min(len(s), binary.MaxVarintLen64)]) }
 
+// setNull makes row i of c, which has n entries, null: its entry is zero.
+func setNull(c *engine.Column, i int32, n int) {
+	c.SetNull(i, n)
+	switch c.Type {
+	case engine.Int, engine.Timestamp:
+		c.Ints[i] = 0
+	case engine.Double:
+		c.Doubles[i] = 0
+	case engine.Bool:
+		c.Bools[i] = false
+	case engine.String, engine.Bytes, engine.Any:
+		c.Strs[i] = ""
+	}
+}
+
 // copyCell copies row j of from into row i of c, which has n entries and the
 // same type.
 func copyCell(c *engine.Column, i int32, n int, from *engine.Column, j int32) {
 	if from.Null(j) {
-		c.SetNull(i, n)
+		setNull(c, i, n)
 		return
 	}
 	switch c.Type {
