@@ -10,9 +10,11 @@ import "iter"
 // A result that would lie beyond the ends of int64 is MinTime or MaxTime. An
 // end of MaxTime is the only one that need not be greater than the t asked for.
 type Assigner interface {
-	// PaneWidth is the length of a pane in milliseconds. A window without end
-	// is one pane of MaxTime.
+	// PaneWidth is the length of a pane in milliseconds, 0 where panes differ.
+	// A window without end is one pane of MaxTime.
 	PaneWidth() int64
+	// PaneStart is the start of the pane that holds t.
+	PaneStart(t int64) int64
 	// PaneEnd is the end of the pane that holds t.
 	PaneEnd(t int64) int64
 	// FirstEnd is the end of the earliest window that holds t.
@@ -26,6 +28,8 @@ type Assigner interface {
 	Start(end int64) int64
 	// EndsAfter is the smallest end of a window that is greater than t.
 	EndsAfter(t int64) int64
+	// Overlap is how many windows hold a pane, at most.
+	Overlap() int64
 }
 
 // Ends gives the ends of the windows that hold t, in order. It is the loop

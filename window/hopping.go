@@ -31,6 +31,8 @@ func checkHopping(s Spec) error {
 		return errors.New("a hopping window needs a size greater than zero")
 	case s.Advance == 0:
 		return errors.New("a hopping window needs an advance greater than zero: without one the window is type tumbling")
+	case s.Zone != "":
+		return checkCalendar(s, s.Advance, s.AdvanceUnit, "advance")
 	case s.Advance > s.Size:
 		return fmt.Errorf("advance %s is greater than size %s: rows between the windows would be lost", Format(s.Advance), Format(s.Size))
 	case s.Offset >= s.Advance:
@@ -40,6 +42,9 @@ func checkHopping(s Spec) error {
 }
 
 func newHopping(s Spec) Assigner {
+	if s.Zone != "" {
+		return newCalendar(s)
+	}
 	w := gcd(s.Size, s.Advance)
 	return &Hopping{
 		size: s.Size, advance: s.Advance, width: w,
@@ -51,6 +56,9 @@ func newHopping(s Spec) Assigner {
 
 // PaneWidth is gcd(size, advance).
 func (h *Hopping) PaneWidth() int64 { return h.width }
+
+// PaneStart is the start of the pane that holds t.
+func (h *Hopping) PaneStart(t int64) int64 { return minus(t, since(t, h.width, h.panePhase)) }
 
 // PaneEnd is the end of the pane that holds t.
 func (h *Hopping) PaneEnd(t int64) int64 { return plus(t, h.width-since(t, h.width, h.panePhase)) }
@@ -72,6 +80,10 @@ func (h *Hopping) Start(end int64) int64 { return minus(end, h.size) }
 func (h *Hopping) EndsAfter(t int64) int64 {
 	return plus(t, h.advance-since(t, h.advance, h.endPhase))
 }
+
+// Overlap is size / advance: where that is no whole number, some rows are in
+// one window more.
+func (h *Hopping) Overlap() int64 { return (h.size + h.advance - 1) / h.advance }
 
 // since is the distance from the last point of the grid {phase + k·step} at or
 // before t to t: in [0, step), also for negative t.

@@ -11,8 +11,8 @@ func checkTumbling(s Spec) error {
 	switch {
 	case s.Size == 0:
 		return errors.New("a tumbling window needs a size greater than zero")
-	case s.Advance != 0:
-		return errors.New("a tumbling window has no advance, it advances by its size: with one the window is type hopping")
+	case s.Zone != "":
+		return checkCalendar(s, s.Size, s.SizeUnit, "size")
 	case s.Offset >= s.Size:
 		return fmt.Errorf("offset %s must be less than size %s", Format(s.Offset), Format(s.Size))
 	}
@@ -22,6 +22,6 @@ func checkTumbling(s Spec) error {
 // newTumbling makes the hopping window whose advance is its size: one pane a
 // window, one window a row.
 func newTumbling(s Spec) Assigner {
-	s.Advance = s.Size
+	s.Advance, s.AdvanceUnit = s.Size, s.SizeUnit
 	return newHopping(s)
 }

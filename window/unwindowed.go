@@ -22,6 +22,9 @@ func newUnwindowed(Spec) Assigner { return Unwindowed{} }
 // PaneWidth is MaxTime.
 func (Unwindowed) PaneWidth() int64 { return MaxTime }
 
+// PaneStart is MinTime.
+func (Unwindowed) PaneStart(int64) int64 { return MinTime }
+
 // PaneEnd is MaxTime.
 func (Unwindowed) PaneEnd(int64) int64 { return MaxTime }
 
@@ -36,6 +39,9 @@ func (Unwindowed) NextEnd(int64) int64 { return MaxTime }
 
 // Start is MinTime.
 func (Unwindowed) Start(int64) int64 { return MinTime }
+
+// Overlap is 1.
+func (Unwindowed) Overlap() int64 { return 1 }
 
 // EndsAfter is MaxTime.
 func (Unwindowed) EndsAfter(int64) int64 { return MaxTime }
