@@ -9,30 +9,7 @@ import (
 	"github.com/leatstream/leat/window/aggregate"
 )
 
-// aggregate reads the keys of an aggregate transform.
-func (l *loader) aggregate(f *fields) *Aggregate {
-	a := &Aggregate{GroupBy: l.groups(f.get("group_by"))}
-	if v := f.get("window"); v != nil {
-		a.Window = l.window(v)
-	}
-	for _, pr := range l.pairs(f.get("aggregates"), "aggregates") {
-		if c := l.aggregateColumn(pr); c != nil {
-			a.Aggregates = append(a.Aggregates, c)
-		}
-	}
-	if v := f.get("aggregates"); v != nil && v.kind == mappingNode && len(v.pairs) == 0 {
-		l.fail(v, "value", "for example n: count()", "at least one aggregate is needed")
-	}
-	if v := f.get("having"); v != nil {
-		a.Having = l.expr(v)
-	}
-	l.emit(a, f)
-	l.late(a, f.get("late"))
-	l.unsupported(f.get("ttl"), "ttl")
-	return a
-}
-
-func (l *loader) emit(a *Aggregate, f *fields) {
+func (l *loader) emit(a *aggregateStep, f *fields) {
 	windowed := f.node.has("window")
 	a.Update = !windowed
 	n := f.get("emit")
@@ -67,7 +44,7 @@ func (l *loader) emit(a *Aggregate, f *fields) {
 	a.Update = s == "update"
 }
 
-func (l *loader) late(a *Aggregate, n *node) {
+func (l *loader) late(a *aggregateStep, n *node) {
 	if n == nil {
 		return
 	}

@@ -94,31 +94,17 @@ type Column struct {
 	Elem engine.Type // Invalid: of anything
 }
 
-// Transform is one step. Exactly one of the pointers is set, unless broken.
+// Transform is one step; Step is nil where its kind was not to be read.
 type Transform struct {
 	Name   Word
 	Kind   string
 	Input  Word
 	Errors *Errors
-
-	Filter    *Filter
-	Map       *Map
-	Rekey     *Rekey
-	Aggregate *Aggregate
+	Step   step
 
 	node   *node
-	also   []Word // other names that a kind which comes later would give
+	also   []Word // names of further outputs, also of a broken step
 	broken bool   // an error was reported that leaves its output unknown
-}
-
-// Filter keeps rows.
-type Filter struct{ Where *Expr }
-
-// Map changes columns.
-type Map struct {
-	Set    []Assign
-	Select []Assign // nil: all columns stay
-	Drop   []Word
 }
 
 // Assign is a column and the expression that makes it.
@@ -127,26 +113,12 @@ type Assign struct {
 	Expr   *Expr
 }
 
-// Rekey gives rows a new key.
-type Rekey struct{ Key []Group }
-
 // Group is one column of a key: a column of the input by its name or path, or
 // an expression.
 type Group struct {
 	Name   Word // what the column is called from here on
 	Column Word // the input's column; zero with Expr
 	Expr   *Expr
-}
-
-// Aggregate aggregates rows per group and window.
-type Aggregate struct {
-	GroupBy    []Group
-	Window     *Window // nil: all rows so far
-	Aggregates []*AggregateColumn
-	Having     *Expr
-	Update     bool
-	Throttle   time.Duration
-	Late       Word // drop or dead_letter
 }
 
 // Window is a window with its place.

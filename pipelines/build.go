@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/leatstream/leat/engine"
-	"github.com/leatstream/leat/operators"
 	"github.com/leatstream/leat/operators/expr"
 )
 
@@ -38,22 +37,17 @@ func Build(p *Pipeline, o Options) (*engine.Topology, error) {
 		return nil, errors.New("build topology: the pipeline was not loaded")
 	}
 	b := &builder{p: p, checked: p.checked, o: o, vars: newCompiler(nil, p, nil).vars,
-		need: map[*stream]map[string]bool{}, topo: &engine.Topology{
+		need: map[*stream]map[string]bool{}, places: map[*stream]place{}, upstream: map[*engine.SourceSpec]*engine.SubTopology{}, topo: &engine.Topology{
 			Pipeline: p.Name.Text, Generation: generation, Description: p.Description, Guarantee: p.Guarantee,
 		}}
 	if p.Errors != nil {
 		b.topo.MaxRate = p.Errors.MaxRate
 	}
 	b.needs()
-	for _, s := range p.Sources {
-		in := b.streams[s.Name.Text]
-		if b.need[in] == nil {
-			continue
-		}
-		if err := b.source(s, in); err != nil {
-			return nil, fmt.Errorf("build pipeline %q: %w", p.Name.Text, err)
-		}
+	if err := b.nodes(); err != nil {
+		return nil, fmt.Errorf("build pipeline %q: %w", p.Name.Text, err)
 	}
+	b.number()
 	b.topo.Dashboard = dashboardJSON(p)
 	for i := range b.topo.Views {
 		b.topo.Views[i].Dashboard = b.topo.Dashboard
@@ -70,6 +64,9 @@ type builder struct {
 	topo  *engine.Topology
 	need  map[*stream]map[string]bool // columns that something reads; nil: no sink reads the stream
 	parts []string                    // of the fingerprint
+
+	places   map[*stream]place
+	upstream map[*engine.SourceSpec]*engine.SubTopology // who writes a repartition topic
 }
 
 // needs computes which columns of each stream something reads, from the sinks
@@ -90,24 +87,23 @@ func (b *builder) needs() {
 	}
 	for i := len(b.order) - 1; i >= 0; i-- {
 		out := b.order[i]
+		d := b.derived[out.name]
+		for _, side := range d.sides {
+			if b.need[side] != nil {
+				want(out) // built for the side's sake
+			}
+		}
 		if b.need[out] == nil {
 			continue
 		}
-		d, columns := b.derived[out.name], want(out.input)
-		for name := range d.reads {
-			columns[name] = true
+		for _, in := range d.in {
+			want(in)
 		}
-		switch {
-		case out.step.Filter != nil:
-			for name := range b.need[out] {
-				columns[name] = true
-			}
-		case out.step.Aggregate == nil:
-			for _, c := range d.columns {
-				if c.from >= 0 && b.need[out][c.field.Name] {
-					columns[out.input.schema.Fields[c.from].Name] = true
-				}
-			}
+		for name := range d.reads {
+			want(d.in[0])[name] = true
+		}
+		for _, s := range append([]*stream{out}, d.sides...) {
+			d.t.Step.needs(d, b.need[s], func(in *stream, column string) { want(in)[column] = true })
 		}
 	}
 }
@@ -133,25 +129,73 @@ func written(s *Sink, in *stream) []string {
 type place struct {
 	sub    *engine.SubTopology
 	node   int // input number for NodeSpec.Inputs
+	port   int // which of its outputs
 	schema *engine.Schema
 	record bool
 }
 
-// source starts a sub-topology at a source.
+// ports is what NodeSpec.Ports says of one input.
+func (p place) ports() []int {
+	if p.port == 0 {
+		return nil
+	}
+	return []int{p.port}
+}
+
+// nodes builds sources, transforms and sinks, inputs before their users.
+func (b *builder) nodes() error {
+	for _, s := range b.p.Sources {
+		in := b.streams[s.Name.Text]
+		if b.need[in] == nil {
+			continue
+		}
+		if err := b.source(s, in); err != nil {
+			return fmt.Errorf("source %q: %w", s.Name.Text, err)
+		}
+	}
+	for _, out := range b.order {
+		if b.need[out] == nil {
+			continue
+		}
+		d := b.derived[out.name]
+		var at []place
+		for _, in := range d.in {
+			at = append(at, b.places[in])
+		}
+		next, err := d.t.Step.build(b, d, at)
+		if err != nil {
+			return fmt.Errorf("transform %q: %w", out.name, err)
+		}
+		b.places[out] = next
+	}
+	for _, s := range b.p.Sinks {
+		in := b.sinks[s]
+		if in == nil {
+			continue
+		}
+		if err := b.sink(s, in, b.places[in]); err != nil {
+			return fmt.Errorf("sink %q: %w", s.Name.Text, err)
+		}
+	}
+	return nil
+}
+
+// source adds a source, to the sub-topology that reads one of its topics
+// already, if there is one: a topic is read once.
 func (b *builder) source(s *Source, in *stream) error {
 	var fields []engine.Field
 	for _, f := range in.schema.Fields {
-		if b.need[in][f.Name] || f.Name == s.EventTime.Text || s.Format.Text != "json" {
+		if b.need[in][f.Name] || f.Name == s.EventTime.Text || s.Format.Text != "json" || s.table && slices.Contains(in.key, f.Name) {
 			fields = append(fields, f)
 		}
 	}
 	schema := engine.NewSchema(fields...)
 	decoder, err := sourceDecoder(s, schema)
 	if err != nil {
-		return fmt.Errorf("source %q: %w", s.Name.Text, err)
+		return err
 	}
 	spec := &engine.SourceSpec{
-		Name: s.Name.Text, Schema: schema, KeyColumns: in.key, NewDecoder: decoder, EventTime: -1,
+		Name: s.Name.Text, Schema: schema, KeyColumns: in.key, NewDecoder: decoder, EventTime: -1, Table: s.table, Timeless: in.timeless,
 		Start: s.Start, Watermark: s.Watermark, Errors: policyOf(s.Errors, b.p.Errors),
 	}
 	if s.EventTime.Given() {
@@ -160,56 +204,127 @@ func (b *builder) source(s *Source, in *stream) error {
 	for _, w := range s.Topics {
 		spec.Topics = append(spec.Topics, engine.Topic(w.Text))
 	}
-	sub := b.newSub(spec)
-	return b.users(in, place{sub: sub, node: ^0, schema: schema, record: true})
+	sub := b.reader(spec.Topics)
+	if sub == nil {
+		sub = b.newSub(spec)
+	} else {
+		sub.Sources = append(sub.Sources, spec)
+	}
+	at := place{sub: sub, node: ^(len(sub.Sources) - 1), schema: schema, record: !s.table}
+	b.places[in] = at
+	return nil
+}
+
+// reader is the sub-topology that reads one of topics, or nil. Where several
+// do, they become one.
+func (b *builder) reader(topics []engine.Topic) *engine.SubTopology {
+	var found *engine.SubTopology
+	for _, sub := range slices.Clone(b.topo.Subs) {
+		reads := slices.ContainsFunc(sub.Sources, func(s *engine.SourceSpec) bool {
+			return slices.ContainsFunc(s.Topics, func(t engine.Topic) bool { return slices.Contains(topics, t) })
+		})
+		switch {
+		case !reads:
+		case found == nil:
+			found = sub
+		default:
+			b.merge(found, sub)
+		}
+	}
+	return found
 }
 
 func (b *builder) newSub(source *engine.SourceSpec) *engine.SubTopology {
-	sub := &engine.SubTopology{ID: len(b.topo.Subs), Sources: []*engine.SourceSpec{source}}
+	sub := &engine.SubTopology{Sources: []*engine.SourceSpec{source}}
 	b.topo.Subs = append(b.topo.Subs, sub)
 	return sub
 }
 
-// users builds everything that reads a stream.
-func (b *builder) users(in *stream, at place) error {
-	for _, out := range b.order {
-		if out.input != in || b.need[out] == nil {
-			continue
+// merge makes one sub-topology of two, whose rows meet: what was in c is in a.
+func (b *builder) merge(a, c *engine.SubTopology) {
+	if a == c {
+		return
+	}
+	sources, nodes := len(a.Sources), len(a.Nodes)
+	shift := func(in int) int {
+		if in < 0 {
+			return ^(^in + sources)
 		}
-		if err := b.transform(out, at); err != nil {
-			return fmt.Errorf("transform %q: %w", out.name, err)
+		return in + nodes
+	}
+	for _, n := range c.Nodes {
+		for i := range n.Inputs {
+			n.Inputs[i] = shift(n.Inputs[i])
 		}
 	}
-	for _, s := range b.p.Sinks {
-		if b.sinks[s] != in {
-			continue
-		}
-		if err := b.sink(s, in, at); err != nil {
-			return fmt.Errorf("sink %q: %w", s.Name.Text, err)
+	a.Sources, a.Nodes = append(a.Sources, c.Sources...), append(a.Nodes, c.Nodes...)
+	for s, at := range b.places {
+		if at.sub == c {
+			at.sub, at.node = a, shift(at.node)
+			b.places[s] = at
 		}
 	}
-	return nil
+	for spec, sub := range b.upstream {
+		if sub == c {
+			b.upstream[spec] = a
+		}
+	}
+	b.topo.Subs = slices.DeleteFunc(b.topo.Subs, func(s *engine.SubTopology) bool { return s == c })
 }
 
-func (b *builder) transform(out *stream, at place) error {
-	d := b.derived[out.name]
-	switch {
-	case out.step.Filter != nil:
-		where, err := b.again(d.where, at)
-		if err != nil {
-			return err
+// meet brings places into one sub-topology.
+func (b *builder) meet(at []place) []place {
+	at = slices.Clone(at)
+	for i := 1; i < len(at); i++ {
+		if at[i].sub == at[0].sub {
+			continue
 		}
-		return b.users(out, b.add(at, out, "filter", &engine.NodeSpec{Schema: at.schema, Table: out.table, New: operators.Filter(where)}))
-	case out.step.Map != nil:
-		next, err := b.mapping(out.name, out, d.columns, at, "map", b.need[out])
-		if err != nil {
-			return err
+		into, from := at[0].sub, at[i].sub
+		sources, nodes := len(into.Sources), len(into.Nodes)
+		b.merge(into, from)
+		for j := range at {
+			if at[j].sub != from {
+				continue
+			}
+			at[j].sub = into
+			if at[j].node < 0 {
+				at[j].node = ^(^at[j].node + sources)
+			} else {
+				at[j].node += nodes
+			}
 		}
-		return b.users(out, next)
-	case out.step.Rekey != nil:
-		return b.rekey(out, d, at)
 	}
-	return b.aggregate(out, d, at)
+	return at
+}
+
+// number gives sub-topologies their ids, writers before readers where they do
+// not go round.
+func (b *builder) number() {
+	var order []*engine.SubTopology
+	state := map[*engine.SubTopology]bool{}
+	var visit func(s *engine.SubTopology)
+	visit = func(s *engine.SubTopology) {
+		if state[s] {
+			return
+		}
+		state[s] = true
+		for _, spec := range s.Sources {
+			if up := b.upstream[spec]; up != nil {
+				visit(up)
+			}
+		}
+		order = append(order, s)
+	}
+	for _, s := range b.topo.Subs {
+		visit(s)
+	}
+	for i, s := range order {
+		s.ID = i
+	}
+	b.topo.Subs = order
+	for spec, up := range b.upstream {
+		spec.Upstream = up.ID
+	}
 }
 
 // again compiles an expression against the columns that are left.
@@ -226,181 +341,31 @@ func (b *builder) again(p *expr.Program, at place) (*expr.Program, error) {
 
 // add appends a node that reads at and gives the place behind it.
 func (b *builder) add(at place, s *stream, kind string, n *engine.NodeSpec) place {
-	n.Name, n.Kind, n.Inputs, n.Errors = s.name, kind, []int{at.node}, policyOf(s.step.Errors, b.p.Errors)
-	at.sub.Nodes = append(at.sub.Nodes, n)
-	at.node, at.schema = len(at.sub.Nodes)-1, n.Schema
-	return at
+	return b.addTo([]place{at}, s, kind, n)
 }
 
-// mapping adds a map that makes the columns in keep (nil: all).
-func (b *builder) mapping(name string, s *stream, columns []mapColumn, at place, kind string, keep map[string]bool) (place, error) {
-	var out []engine.Field
-	var cols []operators.MapColumn
-	for _, c := range columns {
-		if c.from >= 0 {
-			if keep != nil && !keep[c.field.Name] {
-				continue
-			}
-			from := at.schema.Lookup(s.input.schema.Fields[c.from].Name)
-			if from < 0 {
-				return at, fmt.Errorf("column %q is not there", s.input.schema.Fields[c.from].Name)
-			}
-			cols = append(cols, operators.MapColumn{From: from})
-		} else {
-			p, err := b.again(c.expr, at)
-			if err != nil {
-				return at, err
-			}
-			cols = append(cols, operators.MapColumn{From: -1, Expr: p})
-		}
-		out = append(out, c.field)
+// addTo appends a node with several inputs, whose places have met.
+func (b *builder) addTo(at []place, s *stream, kind string, n *engine.NodeSpec) place {
+	n.Name, n.Kind, n.Errors = s.name0(), kind, b.policy(s)
+	ports := false
+	for _, p := range at {
+		n.Inputs, n.Ports = append(n.Inputs, p.node), append(n.Ports, p.port)
+		ports = ports || p.port != 0
 	}
-	schema := engine.NewSchema(out...)
-	if kind != "map" || s.step.Map == nil {
-		if schemaText(schema) == schemaText(at.schema) && !slices.ContainsFunc(cols, func(c operators.MapColumn) bool { return c.From < 0 }) {
-			return at, nil // nothing to compute before a repartition
-		}
+	if !ports {
+		n.Ports = nil
 	}
-	n := &engine.NodeSpec{Schema: schema, Table: s.input.table, New: operators.Map(schema, cols)}
-	next := b.add(at, s, kind, n)
-	n.Name = name
-	return next, nil
+	sub := at[0].sub
+	sub.Nodes = append(sub.Nodes, n)
+	return place{sub: sub, node: len(sub.Nodes) - 1, schema: n.Schema, record: at[0].record && s.record}
 }
 
-// rekey computes the new key and sends rows to their new partition.
-func (b *builder) rekey(out *stream, d *derivation, at place) error {
-	keep := map[string]bool{}
-	for name := range b.need[out] {
-		keep[name] = true
+// policy is what happens to what goes wrong in the step behind a stream.
+func (b *builder) policy(s *stream) engine.ErrorPolicy {
+	if s.step == nil {
+		return policyOf(s.source.Errors, b.p.Errors)
 	}
-	for _, name := range out.key {
-		keep[name] = true
-	}
-	next, err := b.mapping(out.name, out, d.columns, at, "rekey", keep)
-	if err != nil {
-		return err
-	}
-	return b.users(out, b.repartition(out, next, out.key))
-}
-
-// aggregate adds the aggregation, behind a repartition where it needs one.
-func (b *builder) aggregate(out *stream, d *derivation, at place) error {
-	compile := b.keyed
-	if d.reshard {
-		compile = b.reshard
-	}
-	in, err := compile(out, d, at)
-	if err != nil {
-		return err
-	}
-	at = in.at
-	a := out.step.Aggregate
-	spec := operators.AggregateSpec{
-		In: at.schema, Out: out.schema, Having: d.having,
-		Update: a.Update, Throttle: a.Throttle, TableInput: out.input.table,
-	}
-	if a.Window != nil {
-		spec.Window = a.Window.Spec
-	}
-	for _, g := range in.groups {
-		spec.Group = append(spec.Group, operators.GroupColumn{Name: g.name, From: g.from, Expr: g.expr})
-	}
-	var notes []string
-	for _, f := range in.functions {
-		spec.Aggregates = append(spec.Aggregates, operators.AggregateColumn{Name: f.name, Fn: f.fn, Args: f.args, Where: f.where, Text: f.text})
-		if !f.kind.OrderFree {
-			notes = append(notes, fmt.Sprintf("%s: %s depends on the order of arrival", f.name, f.kind.Name))
-		}
-	}
-	if spec.Having, err = b.again(d.having, place{schema: out.schema}); err != nil {
-		return err
-	}
-	n := &engine.NodeSpec{Schema: out.schema, Table: out.table, Stores: operators.AggregateStores(out.name, spec), New: operators.Aggregate(spec), Notes: notes}
-	at = b.add(at, out, "aggregate", n)
-	n.Errors.Stages[engine.StageLate] = engine.Skip
-	if a.Late.Text == "dead_letter" {
-		n.Errors.Stages[engine.StageLate] = engine.DeadLetter
-	}
-	for _, s := range n.Stores {
-		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", s.Name, s.Fingerprint))
-	}
-	b.parts = append(b.parts, fmt.Sprintf("aggregate %s of %s: %s", out.name, b.origin(out), groupText(d, out)))
-	return b.users(out, place{sub: at.sub, node: at.node, schema: out.schema})
-}
-
-// keyedRows is what an aggregate reads, compiled against the columns there.
-type keyedRows struct {
-	at        place
-	groups    []groupColumn
-	functions []function
-}
-
-// keyed compiles group columns and functions where rows are in their
-// partition already.
-func (b *builder) keyed(out *stream, d *derivation, at place) (keyedRows, error) {
-	r := keyedRows{at: at}
-	for _, g := range d.group {
-		if g.from >= 0 {
-			g.from = at.schema.Lookup(out.input.schema.Fields[g.from].Name)
-		} else {
-			var err error
-			if g.expr, err = b.again(g.expr, at); err != nil {
-				return r, err
-			}
-		}
-		r.groups = append(r.groups, g)
-	}
-	for _, f := range d.functions {
-		f, err := b.functionAgain(f, at)
-		if err != nil {
-			return r, err
-		}
-		r.functions = append(r.functions, f)
-	}
-	return r, nil
-}
-
-func (b *builder) functionAgain(f function, at place) (function, error) {
-	var args []*expr.Program
-	for _, a := range f.args {
-		p, err := b.again(a, at)
-		if err != nil {
-			return f, err
-		}
-		args = append(args, p)
-	}
-	f.args = args
-	var err error
-	f.where, err = b.again(f.where, at)
-	return f, err
-}
-
-// origin names what an aggregate's rows come from: sources by their topics.
-func (b *builder) origin(s *stream) string {
-	for s = s.input; s.step != nil && s.step.Aggregate == nil; s = s.input {
-	}
-	if s.source == nil {
-		return s.name
-	}
-	var topics []string
-	for _, w := range s.source.Topics {
-		topics = append(topics, w.Text)
-	}
-	sort.Strings(topics)
-	return strings.Join(topics, ",")
-}
-
-// groupText is what a key is made of, for the fingerprint.
-func groupText(d *derivation, out *stream) string {
-	var parts []string
-	for _, g := range d.group {
-		if g.from >= 0 {
-			parts = append(parts, g.name+"="+out.input.schema.Fields[g.from].Name)
-		} else {
-			parts = append(parts, g.name+"="+g.expr.String())
-		}
-	}
-	return strings.Join(parts, ", ")
+	return policyOf(s.step.Errors, b.p.Errors)
 }
 
 func schemaText(s *engine.Schema) string {

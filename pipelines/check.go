@@ -23,7 +23,7 @@ type checked struct {
 // what depends on something broken is left alone.
 func (l *loader) check(p *Pipeline) {
 	k := &checker{
-		loader: l, p: p, byName: map[string]*Transform{}, state: map[*Transform]int{},
+		loader: l, p: p, byName: map[string]*Transform{}, sides: map[string]*Transform{}, state: map[*Transform]int{},
 		checked: &checked{streams: map[string]*stream{}, derived: map[string]*derivation{}, sinks: map[*Sink]*stream{}},
 		compile: newCompiler(l, p, func(string) (string, bool) { return "secret", true }),
 	}
@@ -48,7 +48,8 @@ type checker struct {
 	*checked
 	p       *Pipeline
 	byName  map[string]*Transform
-	state   map[*Transform]int // 1 being resolved, 2 done
+	sides   map[string]*Transform // by the names of their further outputs
+	state   map[*Transform]int    // 1 being resolved, 2 done
 	compile *compiler
 }
 
@@ -78,8 +79,14 @@ func (k *checker) declare() {
 			k.names = append(k.names, t.Name.Text)
 		}
 		for _, w := range t.also {
-			if k.streams[w.Text] == nil {
-				k.streams[w.Text] = &stream{name: w.Text, schema: engine.NewSchema(), step: t, broken: true}
+			switch {
+			case t.Step == nil || !slices.ContainsFunc(t.Step.sides(), func(s Word) bool { return s.Text == w.Text }): // broken
+				if k.streams[w.Text] == nil {
+					k.streams[w.Text] = &stream{name: w.Text, schema: engine.NewSchema(), step: t, broken: true}
+				}
+			case enter(w, "output"):
+				k.sides[w.Text] = t
+				k.names = append(k.names, w.Text)
 			}
 		}
 	}
@@ -131,16 +138,37 @@ func (k *checker) resolve(t *Transform, index int) {
 	}
 	k.state[t] = 1
 	defer func() { k.state[t] = 2 }()
-	in := k.input(t.Input, t.node, index)
-	if in == nil {
-		in = &stream{schema: engine.NewSchema(), broken: true}
+	var ins []*stream
+	if v, ok := findVerb(t.Kind); !ok || !v.ownInputs {
+		ins = append(ins, k.input(t.Input, t.node, index))
 	}
-	in.reads++
-	d := k.compile.derive(t, in)
+	if t.Step != nil {
+		for _, w := range t.Step.inputs() {
+			ins = append(ins, k.named(w))
+		}
+	}
+	for i, in := range ins {
+		if in == nil {
+			ins[i] = &stream{schema: engine.NewSchema(), broken: true}
+		}
+		ins[i].reads++
+	}
+	if len(ins) == 0 {
+		ins = append(ins, &stream{schema: engine.NewSchema(), broken: true})
+	}
+	d := k.compile.derive(t, ins)
+	for _, s := range d.sides {
+		if k.sides[s.name] == t {
+			k.streams[s.name] = s
+		}
+	}
 	if !t.Name.Given() || k.byName[t.Name.Text] != t {
 		return
 	}
-	k.streams[t.Name.Text], k.derived[t.Name.Text] = d.out, d
+	if _, ok := t.Step.(unread); !ok {
+		k.streams[t.Name.Text] = d.out
+	}
+	k.derived[t.Name.Text] = d
 	k.order = append(k.order, d.out)
 }
 
@@ -157,24 +185,51 @@ func (k *checker) input(w Word, at *node, index int) *stream {
 			if !before.Name.Given() {
 				return nil
 			}
+			if u, ok := before.Step.(unread); ok {
+				k.fail(at, "missing-key", "write input: …", "%s", u.unread())
+				return nil
+			}
 			return k.streams[before.Name.Text]
 		}
 		return k.onlySource(at, "the first transform")
 	}
+	return k.named(w)
+}
+
+// named finds the stream of a name; nil when that was reported.
+func (k *checker) named(w Word) *stream {
+	if !w.Given() {
+		return nil
+	}
 	if s := k.streams[w.Text]; s != nil {
 		return s
 	}
-	if t := k.byName[w.Text]; t != nil {
+	t := k.byName[w.Text]
+	if t == nil {
+		t = k.sides[w.Text]
+	}
+	if t != nil {
 		if k.state[t] == 1 {
 			k.fail(w.node, "unknown-name", "", "%q reads its own result", w.Text)
 			return nil
 		}
-		k.resolve(t, slices.Index(k.p.Transforms, t))
-		return k.streams[w.Text]
+		if k.state[t] == 0 {
+			k.resolve(t, slices.Index(k.p.Transforms, t))
+		}
+		if s := k.streams[w.Text]; s != nil {
+			return s
+		}
+		if u, ok := t.Step.(unread); ok {
+			k.fail(w.node, "unknown-name", "", "%s", u.unread())
+			return nil
+		}
 	}
 	k.unknownInput(w)
 	return nil
 }
+
+// unread is a step that has only side outputs: its own name cannot be read.
+type unread interface{ unread() string }
 
 // onlySource is the default input where no transform comes before.
 func (k *checker) onlySource(at *node, who string) *stream {
@@ -218,7 +273,10 @@ func (k *checker) sink(s *Sink) {
 			k.unknownInput(s.Input)
 		}
 	case len(k.p.Transforms) > 0:
-		if last := k.p.Transforms[len(k.p.Transforms)-1]; last.Name.Given() {
+		last := k.p.Transforms[len(k.p.Transforms)-1]
+		if u, ok := last.Step.(unread); ok {
+			k.fail(s.node, "missing-key", "write input: …", "%s", u.unread())
+		} else if last.Name.Given() {
 			in = k.streams[last.Name.Text]
 		}
 	default:
@@ -292,14 +350,9 @@ func (k *checker) errors() {
 	}
 	for _, t := range k.p.Transforms {
 		need(t.Errors)
-		if t.Aggregate == nil || t.Aggregate.Late.Text != "dead_letter" {
-			continue
-		}
-		if !k.topicFor(t.Errors) {
-			k.fail(t.Aggregate.Late.node, "missing-key", "errors: {dead_letter: {topic: …}}", "dead letters have no topic")
-		}
-		if t.Aggregate.Window == nil && !t.broken {
-			k.fail(t.Aggregate.Late.node, "value", "remove it", "without a window no row is late")
+		late, ok := t.Step.(interface{ lateRows() Word })
+		if ok && late.lateRows().Text == "dead_letter" && !k.topicFor(t.Errors) {
+			k.fail(late.lateRows().node, "missing-key", "errors: {dead_letter: {topic: …}}", "dead letters have no topic")
 		}
 	}
 }
@@ -377,32 +430,10 @@ func (k *checker) lint() {
 		if in.reads == 0 {
 			k.warn(t.Name.node, "unused", "give it a sink, or remove it", "nothing reads the transform %q", t.Name.Text)
 		}
-		if t.Aggregate != nil {
-			k.lintAggregate(t, in)
-		}
-	}
-}
-
-func (k *checker) lintAggregate(t *Transform, out *stream) {
-	a := t.Aggregate
-	if a.Window == nil && len(a.GroupBy) > 0 {
-		k.warn(t.Name.node, "unbounded", "a window forgets what has closed", "the state of %q grows with its keys: without a window they are kept for ever", t.Name.Text)
-	}
-	d := k.derived[t.Name.Text]
-	for i, f := range d.functions {
-		if d.reshard && !f.kind.OrderFree {
-			k.warn(a.Aggregates[i].Name.node, "order", "", "%s depends on the order of arrival, which a repartition mixes", f.kind.Name)
-		}
-	}
-	if a.Window == nil || a.Update {
-		return
-	}
-	for src := out.input; ; src = src.input {
-		if src.source != nil {
-			if src.source.Watermark.CloseAfterIdle == 0 && src.source.Name.Given() {
-				k.warn(a.Window.node, "idle", "set watermark: {close_after_idle: …} on the source", "when %q goes quiet its last windows do not come out", src.name)
-			}
-			return
+		if step, ok := t.Step.(interface {
+			lint(k *checker, d *derivation)
+		}); ok {
+			step.lint(k, k.derived[t.Name.Text])
 		}
 	}
 }

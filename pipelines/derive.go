@@ -8,33 +8,6 @@ import (
 	"github.com/leatstream/leat/operators/expr"
 )
 
-// derivation is what a transform comes down to: the output, and what the
-// operator needs, compiled against the columns of the input.
-type derivation struct {
-	out       *stream
-	where     *expr.Program // filter
-	columns   []mapColumn   // map, rekey
-	group     []groupColumn // aggregate, rekey
-	functions []function    // aggregate
-	having    *expr.Program
-	reads     map[string]bool // input columns that its expressions and keys read
-	useRecord bool            // an expression asks for the record behind the row
-	reshard   bool            // rows must go through a repartition topic first
-}
-
-type mapColumn struct {
-	field engine.Field
-	from  int // input column, or -1
-	expr  *expr.Program
-}
-
-type groupColumn struct {
-	name string
-	word Word
-	from int // input column, or -1
-	expr *expr.Program
-}
-
 // compiler compiles the expressions of one pipeline. In check its findings are
 // reported; in build there are none left to report.
 type compiler struct {
@@ -103,105 +76,32 @@ func (c *compiler) condition(e *Expr, schema *engine.Schema, record bool, d *der
 	return p
 }
 
-// derive computes what a transform makes of its input. Check calls it with all
-// columns of the input, build with those that something reads.
-func (c *compiler) derive(t *Transform, in *stream) *derivation {
-	out := *in
-	out.name, out.source, out.step, out.input, out.reads = t.Name.Text, nil, t, in, 0
-	d := &derivation{out: &out, reads: map[string]bool{}}
-	out.broken = in.broken || t.broken
-	if in.broken {
+// derive computes what a transform makes of its inputs.
+func (c *compiler) derive(t *Transform, in []*stream) *derivation {
+	out := *in[0]
+	out.name, out.source, out.step, out.inputs, out.reads, out.main = t.Name.Text, nil, t, in, 0, nil
+	d := &derivation{t: t, in: in, out: &out, reads: map[string]bool{}}
+	out.broken = t.broken || t.Step == nil
+	for _, s := range in {
+		out.broken = out.broken || s.broken
+	}
+	if t.Step == nil {
+		return d
+	}
+	if slices.ContainsFunc(in, func(s *stream) bool { return s.broken }) {
+		for _, w := range t.Step.sides() {
+			d.side(w)
+		}
 		return d
 	}
 	// What could be read of a broken transform is checked, too: all errors at once.
 	before := len(c.l.diags)
-	switch {
-	case t.Filter != nil:
-		d.where = c.condition(t.Filter.Where, in.schema, in.record, d)
-	case t.Map != nil:
-		c.deriveMap(t, in, d)
-	case t.Rekey != nil:
-		c.deriveRekey(t, in, d)
-	case t.Aggregate != nil:
-		c.deriveAggregate(t, in, d)
-	}
+	t.Step.derive(c, t, d)
 	out.broken = t.broken || c.l.diags[before:].Errors() > 0
+	for _, s := range d.sides {
+		s.broken = out.broken
+	}
 	return d
-}
-
-// deriveMap computes set, select and drop.
-func (c *compiler) deriveMap(t *Transform, in *stream, d *derivation) {
-	m := t.Map
-	dropped := map[string]bool{}
-	for _, w := range m.Drop {
-		if in.schema.Lookup(w.Text) < 0 {
-			c.unknownColumn(w, in)
-			continue
-		}
-		dropped[w.Text] = true
-	}
-	assigned := map[string]mapColumn{}
-	var order []string
-	assigns := m.Set
-	if m.Select != nil {
-		assigns = m.Select
-	}
-	for _, a := range assigns {
-		p := c.compile(a.Expr, in.schema, in.record, d)
-		if p == nil {
-			continue
-		}
-		col := mapColumn{field: engine.Field{Name: a.Column.Text, Type: p.Type()}, from: -1, expr: p}
-		if i := plainColumn(in.schema, a.Expr); i >= 0 {
-			col.from, col.expr, col.field.Type = i, nil, in.schema.Fields[i].Type
-		} else if col.field.Type == engine.Invalid {
-			c.l.failAt(a.Expr.node, a.Expr.offset, "expression", "leave the column out, or give it a type: false ? 0 : nil", "this is always null: the column %q has no type", a.Column.Text)
-			continue
-		}
-		if c.takesReserved(a.Column, col.from, in) || c.clashes(a.Column, assigned, in, m.Select == nil) {
-			continue
-		}
-		if dropped[a.Column.Text] {
-			c.l.fail(a.Column.node, "value", "", "column %q is both set and dropped", a.Column.Text)
-		}
-		assigned[a.Column.Text] = col
-		order = append(order, a.Column.Text)
-	}
-	if m.Select == nil {
-		for i, f := range in.schema.Fields {
-			if dropped[f.Name] {
-				continue
-			}
-			if a, ok := assigned[f.Name]; ok {
-				d.columns = append(d.columns, a)
-			} else {
-				d.columns = append(d.columns, mapColumn{field: engine.Field{Name: f.Name, Type: f.Type}, from: i})
-			}
-		}
-	}
-	for _, name := range order {
-		if m.Select != nil || in.schema.Lookup(name) < 0 {
-			d.columns = append(d.columns, assigned[name])
-		}
-	}
-	if len(d.columns) == 0 && !t.broken {
-		c.l.fail(t.node, "value", "", "no column is left")
-	}
-	d.out.schema = schemaOf(d.columns)
-	renamed := renames(d.columns, in.schema)
-	d.out.key = rename(in.key, renamed)
-	if in.grouped {
-		if d.out.group = rename(in.group, renamed); d.out.group == nil && in.group != nil {
-			d.out.lostGroup = t.Name.Text
-		}
-	}
-	d.out.windowed = in.windowed && d.out.schema.Lookup(windowStart) >= 0 && d.out.schema.Lookup(windowEnd) >= 0
-	d.out.lists = map[string]bool{}
-	for _, col := range d.columns {
-		if (col.from >= 0 && in.lists[in.schema.Fields[col.from].Name]) || (col.expr != nil && col.expr.Elem() != engine.Invalid) {
-			d.out.lists[col.field.Name] = true
-		}
-	}
 }
 
 // clashes reports a column whose name is a path into another: a and a.b.
@@ -348,103 +248,6 @@ func covered(in *stream, group []groupColumn) bool {
 		}
 	}
 	return true
-}
-
-// deriveRekey adds the computed key columns and moves rows to their new key.
-func (c *compiler) deriveRekey(t *Transform, in *stream, d *derivation) {
-	types := c.groups(t.Rekey.Key, in, d)
-	if len(types) != len(t.Rekey.Key) {
-		return
-	}
-	for i, f := range in.schema.Fields {
-		d.columns = append(d.columns, mapColumn{field: engine.Field{Name: f.Name, Type: f.Type}, from: i})
-	}
-	var key []string
-	for i, g := range d.group {
-		if g.from >= 0 {
-			key = append(key, in.schema.Fields[g.from].Name)
-			continue
-		}
-		if in.schema.Lookup(g.name) >= 0 {
-			c.l.fail(t.Rekey.Key[i].Name.node, "duplicate-name", "choose another name", "there is a column %q already", g.name)
-			continue
-		}
-		if c.takesReserved(t.Rekey.Key[i].Name, -1, in) {
-			continue
-		}
-		d.columns = append(d.columns, mapColumn{field: engine.Field{Name: g.name, Type: types[i]}, from: -1, expr: g.expr})
-		key = append(key, g.name)
-	}
-	d.out.schema = schemaOf(d.columns)
-	d.out.key, d.out.record = key, false
-	if !in.grouped {
-		d.out.group, d.out.grouped = key, true
-	}
-	d.reshard = true
-}
-
-// deriveAggregate computes group columns, aggregates and having.
-func (c *compiler) deriveAggregate(t *Transform, in *stream, d *derivation) {
-	a := t.Aggregate
-	types := c.groups(a.GroupBy, in, d)
-	complete := len(types) == len(a.GroupBy) && !t.broken
-	var fields []engine.Field
-	taken := map[string]bool{}
-	for i, g := range d.group {
-		w := g.word
-		if windowNames[g.name] && (a.Window != nil || g.from < 0 || in.schema.Fields[g.from].Name != g.name) {
-			c.l.fail(w.node, "reserved", "give the column another name: {name: …}", "%q is a reserved name", g.name)
-		}
-		taken[g.name] = true
-		fields = append(fields, engine.Field{Name: g.name, Type: types[i]})
-	}
-	if a.Window != nil {
-		fields = append(fields, engine.Field{Name: windowStart, Type: engine.Timestamp}, engine.Field{Name: windowEnd, Type: engine.Timestamp})
-		if in.table {
-			c.l.fail(a.Window.node, "unsupported", "let the rows come as facts: emit: close before it", "a window over a table is not supported yet")
-		}
-	}
-	for _, col := range a.Aggregates {
-		if windowNames[col.Name.Text] {
-			c.l.fail(col.Name.node, "reserved", "choose another name", "%q is a reserved name", col.Name.Text)
-			continue
-		}
-		if taken[col.Name.Text] {
-			c.l.fail(col.Name.node, "duplicate-name", "choose another name", "there is a group column %q already", col.Name.Text)
-			continue
-		}
-		taken[col.Name.Text] = true
-		f, ok := c.function(col, in, d)
-		if !ok {
-			continue
-		}
-		d.functions = append(d.functions, f)
-		fields = append(fields, engine.Field{Name: col.Name.Text, Type: f.result})
-	}
-	if a.Window != nil && a.Update {
-		fields = append(fields, engine.Field{Name: finalColumn, Type: engine.Bool})
-	}
-	out := d.out
-	out.schema = engine.NewSchema(fields...)
-	out.lists = map[string]bool{}
-	if complete && len(d.functions) == len(a.Aggregates) {
-		rows := &derivation{reads: map[string]bool{}}
-		d.having = c.condition(a.Having, out.schema, false, rows)
-	}
-	if !complete {
-		return
-	}
-	d.reshard = !covered(in, d.group)
-	out.key = keyBehind(in, d)
-	out.group, out.grouped, out.lostGroup = []string{}, true, ""
-	for _, g := range d.group {
-		out.group = append(out.group, g.name)
-	}
-	out.record, out.window, out.windowed = false, nil, a.Window != nil
-	if a.Window != nil {
-		out.window = &a.Window.Spec
-	}
-	out.table, out.update = a.Update, a.Update && a.Window != nil
 }
 
 // keyBehind is which columns decide a result's partition: all of the group

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leatstream/leat/connectors/codec"
 	"github.com/leatstream/leat/window"
 	"github.com/leatstream/leat/window/aggregate"
 )
@@ -58,11 +57,6 @@ func TestKinds(t *testing.T) {
 	for _, name := range laterAggregates {
 		if _, ok := aggregate.Lookup(name); ok {
 			t.Errorf("the aggregate %s is supported: take it out of laterAggregates", name)
-		}
-	}
-	for _, k := range codec.Kinds {
-		if laterFormats[k.Name] {
-			t.Errorf("the format %s is supported: take it out of laterFormats", k.Name)
 		}
 	}
 }

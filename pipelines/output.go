@@ -16,7 +16,7 @@ import (
 // sink adds the node of a sink.
 func (b *builder) sink(s *Sink, in *stream, at place) error {
 	n := &engine.NodeSpec{
-		Name: s.Name.Text, Kind: "sink:" + s.Kind, Inputs: []int{at.node}, Schema: at.schema, Table: in.table,
+		Name: s.Name.Text, Kind: "sink:" + s.Kind, Inputs: []int{at.node}, Ports: at.ports(), Schema: at.schema, Table: in.table,
 		Errors: policyOf(s.Errors, b.p.Errors),
 	}
 	switch {
@@ -138,17 +138,9 @@ func (b *builder) sseSink(n *engine.NodeSpec, s *Sink, in *stream, schema *engin
 }
 
 // replaces tells whether a row replaces the one before it with the same identity:
-// the results of aggregates whose group columns are all still there.
+// tables, and the results of aggregates whose group columns are all still there.
 func (b *builder) replaces(s *stream) bool {
-	if s.identity() == nil {
-		return false
-	}
-	for ; s.step != nil; s = s.input {
-		if s.step.Aggregate != nil {
-			return true
-		}
-	}
-	return false
+	return s.identity() != nil && (s.table || s.results)
 }
 
 // Internal topics use the broker's append time: retention counts record

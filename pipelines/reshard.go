@@ -2,41 +2,44 @@ package pipelines
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/operators"
 	"github.com/leatstream/leat/operators/expr"
 )
 
-// repartition ends the sub-topology with a topic that the next one reads.
-func (b *builder) repartition(s *stream, at place, key []string) place {
+// repartition sends rows of in through a topic, for the transform s; label is
+// the topic's, and what comes behind it begins a sub-topology.
+func (b *builder) repartition(s, in *stream, label string, at place, key []string) place {
 	every := b.stampEvery(s)
 	notes := []string{"rows move to the partition of " + keyNote(key)}
 	if every > 0 {
 		notes = append(notes, "watermark stamps every "+formatDuration(every))
 	}
-	topic := engine.Topic(fmt.Sprintf("%s.%d.%s.repartition", b.p.Name.Text, generation, s.name))
+	topic := engine.Topic(fmt.Sprintf("%s.%d.%s.repartition", b.p.Name.Text, generation, label))
 	var cols []int
 	for _, name := range key {
 		cols = append(cols, at.schema.Lookup(name))
 	}
+	errors := b.policy(s)
 	at.sub.Nodes = append(at.sub.Nodes, &engine.NodeSpec{
-		Name: string(topic), Kind: "repartition", Inputs: []int{at.node}, Schema: at.schema, Table: s.input.table,
+		Name: string(topic), Kind: "repartition", Inputs: []int{at.node}, Ports: at.ports(), Schema: at.schema, Table: in.table,
 		New:     repartitioner(topic, at.schema, cols, every),
 		Outputs: []engine.TopicSpec{{Topic: topic, Configs: repartitionConfigs()}},
-		Errors:  policyOf(s.step.Errors, b.p.Errors),
+		Errors:  errors,
 		Notes:   notes,
 	})
-	b.parts = append(b.parts, fmt.Sprintf("repartition %s by %v: %s", s.name, key, schemaText(at.schema)))
-	sub := b.newSub(&engine.SourceSpec{
-		Name: s.name + ".repartition", Topics: []engine.Topic{topic}, Repartition: true, Upstream: at.sub.ID,
-		Schema: at.schema, KeyColumns: key, Table: s.input.table, NewDecoder: repartitionDecoder(), EventTime: -1,
+	b.parts = append(b.parts, fmt.Sprintf("repartition %s by %v: %s", label, key, schemaText(at.schema)))
+	spec := &engine.SourceSpec{
+		Name: label + ".repartition", Topics: []engine.Topic{topic}, Repartition: true,
+		Schema: at.schema, KeyColumns: key, Table: in.table, Timeless: in.timeless, NewDecoder: repartitionDecoder(), EventTime: -1,
 		Watermark: engine.WatermarkSpec{IdleTimeout: defaultIdleTimeout, MaxFuture: defaultMaxFuture},
-		Errors:    policyOf(s.step.Errors, b.p.Errors),
-	})
-	return place{sub: sub, node: ^0, schema: at.schema}
+		Errors:    errors,
+	}
+	b.upstream[spec] = at.sub
+	return place{sub: b.newSub(spec), node: ^0, schema: at.schema}
 }
 
 func keyNote(key []string) string {
@@ -51,44 +54,88 @@ func keyNote(key []string) string {
 func (b *builder) stampEvery(s *stream) time.Duration {
 	least := time.Duration(0)
 	for _, other := range b.order {
-		if other.step.Aggregate == nil || other.step.Aggregate.Window == nil || !below(other, s) {
+		w, ok := other.step.Step.(interface{ stride() time.Duration })
+		if !ok || !other.from(s) {
 			continue
 		}
-		spec := other.step.Aggregate.Window.Spec
-		span := spec.Advance
-		if span == 0 {
-			span = spec.Size
-		}
-		if d := time.Duration(span) * time.Millisecond; least == 0 || d < least {
+		if d := w.stride(); d > 0 && (least == 0 || d < least) {
 			least = d
 		}
 	}
 	return least
 }
 
-func below(s, top *stream) bool {
-	for ; s != nil; s = s.input {
-		if s == top {
-			return true
-		}
-	}
-	return false
+// arrival is how rows come to the partition of their key: what a keyed kind
+// reads of them there.
+type arrival struct {
+	in       *stream
+	label    string // of the repartition topic, if there is one
+	reshard  bool
+	group    []groupColumn
+	programs []argument
+	keep     []string // columns that come along whatever the programs read
 }
 
-// reshard sends rows through a repartition topic. What must be computed before
-// (key expressions, and arguments that ask for the record behind the row) goes
-// with them as columns; their names cannot be written by users.
-func (b *builder) reshard(out *stream, d *derivation, at place) (keyedRows, error) {
-	in := out.input
-	computed := map[string]*expr.Program{}
-	var order []string
+// argument is an expression that is evaluated at the key's partition, or, where
+// it asks for the record behind the row, before the rows move. A nil program
+// stays nil.
+type argument struct {
+	name   string // unique
+	p      *expr.Program
+	record bool
+}
+
+// arrived is what became of an arrival.
+type arrived struct {
+	at       place
+	group    []groupColumn
+	programs []*expr.Program
+}
+
+// arrive compiles group and programs where the rows are, or sends these
+// through a repartition topic first.
+func (b *builder) arrive(s *stream, a arrival, at place) (arrived, error) {
+	if a.reshard {
+		return b.moved(s, a, at)
+	}
+	r := arrived{at: at}
+	for _, g := range a.group {
+		if g.from >= 0 {
+			g.from = at.schema.Lookup(a.in.schema.Fields[g.from].Name)
+		} else {
+			var err error
+			if g.expr, err = b.again(g.expr, at); err != nil {
+				return r, err
+			}
+		}
+		r.group = append(r.group, g)
+	}
+	for _, arg := range a.programs {
+		p, err := b.again(arg.p, at)
+		if err != nil {
+			return r, err
+		}
+		r.programs = append(r.programs, p)
+	}
+	return r, nil
+}
+
+// moved sends rows through a repartition topic. What must be computed before
+// (key expressions, and what asks for the record behind the row) goes with them
+// as columns; their names cannot be written by users.
+func (b *builder) moved(s *stream, a arrival, at place) (arrived, error) {
+	in := a.in
+	var computed []mapColumn
 	compute := func(name string, p *expr.Program) string {
-		computed[name] = p
-		order = append(order, name)
+		t := p.Type()
+		if t == engine.Invalid { // an always-null condition
+			t = engine.Bool
+		}
+		computed = append(computed, mapColumn{field: engine.Field{Name: name, Type: t}, from: -1, expr: p})
 		return name
 	}
 	var key []string
-	for _, g := range d.group {
+	for _, g := range a.group {
 		if g.from >= 0 {
 			key = append(key, in.schema.Fields[g.from].Name)
 		} else {
@@ -96,19 +143,17 @@ func (b *builder) reshard(out *stream, d *derivation, at place) (keyedRows, erro
 		}
 	}
 	keep := map[string]bool{}
-	for _, k := range key {
+	for _, k := range append(key, a.keep...) {
 		keep[k] = true
 	}
-	for _, f := range d.functions {
-		for i, p := range append(append([]*expr.Program{}, f.args...), f.where) {
-			switch {
-			case p == nil:
-			case f.record:
-				compute(argumentName(f.name, i), p)
-			default:
-				for _, c := range p.Columns() {
-					keep[in.schema.Fields[c].Name] = true
-				}
+	for _, arg := range a.programs {
+		switch {
+		case arg.p == nil:
+		case arg.record:
+			compute("~arg."+arg.name, arg.p)
+		default:
+			for _, c := range arg.p.Columns() {
+				keep[in.schema.Fields[c].Name] = true
 			}
 		}
 	}
@@ -118,55 +163,31 @@ func (b *builder) reshard(out *stream, d *derivation, at place) (keyedRows, erro
 			columns = append(columns, mapColumn{field: engine.Field{Name: f.Name, Type: f.Type}, from: i})
 		}
 	}
-	for _, name := range order {
-		p := computed[name]
-		t := p.Type()
-		if t == engine.Invalid { // an always-null condition
-			t = engine.Bool
-		}
-		columns = append(columns, mapColumn{field: engine.Field{Name: name, Type: t}, from: -1, expr: p})
-	}
-	before, err := b.mapping(out.name+".key", out, columns, at, "map", nil)
+	before, err := b.project(a.label+".key", s, in, append(columns, computed...), at, "map", nil)
 	if err != nil {
-		return keyedRows{}, err
+		return arrived{}, err
 	}
-	r := keyedRows{at: b.repartition(out, before, key)}
-	for i, g := range d.group {
-		r.groups = append(r.groups, groupColumn{name: g.name, from: r.at.schema.Lookup(key[i])})
+	r := arrived{at: b.repartition(s, in, a.label, before, key)}
+	for i, g := range a.group {
+		r.group = append(r.group, groupColumn{name: g.name, from: r.at.schema.Lookup(key[i])})
 	}
-	for _, f := range d.functions {
-		if f, err = b.functionBehind(f, r.at); err != nil {
+	for _, arg := range a.programs {
+		p, err := b.again(arg.p, r.at)
+		if arg.p != nil && arg.record {
+			p, err = expr.Compile(fmt.Sprintf("$env[%q]", "~arg."+arg.name), expr.Env{Schema: r.at.schema})
+		}
+		if err != nil {
 			return r, err
 		}
-		r.functions = append(r.functions, f)
+		r.programs = append(r.programs, p)
 	}
 	return r, nil
 }
 
-func argumentName(function string, i int) string { return "~arg." + function + "." + strconv.Itoa(i) }
-
-// functionBehind is functionAgain behind a repartition: what was computed
-// before is a column now.
-func (b *builder) functionBehind(f function, at place) (function, error) {
-	if !f.record {
-		return b.functionAgain(f, at)
+func groupColumns(group []groupColumn) []operators.GroupColumn {
+	var out []operators.GroupColumn
+	for _, g := range group {
+		out = append(out, operators.GroupColumn{Name: g.name, From: g.from, Expr: g.expr})
 	}
-	column := func(i int) (*expr.Program, error) {
-		return expr.Compile(fmt.Sprintf("$env[%q]", argumentName(f.name, i)), expr.Env{Schema: at.schema})
-	}
-	args := make([]*expr.Program, len(f.args))
-	for i := range f.args {
-		var err error
-		if args[i], err = column(i); err != nil {
-			return f, err
-		}
-	}
-	f.args = args
-	if f.where != nil {
-		var err error
-		if f.where, err = column(len(f.args)); err != nil {
-			return f, err
-		}
-	}
-	return f, nil
+	return out
 }

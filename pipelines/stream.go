@@ -14,12 +14,15 @@ type stream struct {
 	name   string
 	source *Source    // set for sources
 	step   *Transform // set for transforms
-	input  *stream    // nil for sources
+	inputs []*stream  // nil for sources
+	main   *stream    // of a side output: the transform's own
 	schema *engine.Schema
 	lists  map[string]bool // columns that hold lists
 	broken bool            // an error leaves the schema unknown: say no more
 
 	table bool
+	// timeless: it comes from tables alone, and holds no watermark back.
+	timeless bool
 	// record: the source's record is still behind each row, so key(), topic()
 	// and the like may be used.
 	record bool
@@ -33,8 +36,38 @@ type stream struct {
 	lostGroup string // the map that dropped one of them
 	window    *window.Spec
 	windowed  bool // rows carry window_start and window_end
+	results   bool // one row for each identity: results of windows
 	update    bool // updates come before the final row of a window
 	reads     int  // how many inputs name it
+}
+
+// input is the first input; nil for sources.
+func (s *stream) input() *stream {
+	if len(s.inputs) == 0 {
+		return nil
+	}
+	return s.inputs[0]
+}
+
+// name0 is the name of the transform it comes out of.
+func (s *stream) name0() string {
+	if s.main != nil {
+		return s.main.name
+	}
+	return s.name
+}
+
+// from tells whether s comes from up, directly or not.
+func (s *stream) from(up *stream) bool {
+	if s == up || s.main != nil && s.main == up {
+		return true
+	}
+	for _, in := range s.inputs {
+		if in.from(up) {
+			return true
+		}
+	}
+	return false
 }
 
 // identity is the columns that tell two rows apart: the group and the window.

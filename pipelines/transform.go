@@ -27,24 +27,18 @@ func (l *loader) transform(n *node) *Transform {
 	t.Kind = k.Name
 	t.also = laterNames(n)
 	t.Name = l.name(f.get("name"))
-	if v := f.get("input"); v != nil {
-		t.Input, _ = l.word(v)
+	if k.key("input") != nil {
+		if v := f.get("input"); v != nil {
+			t.Input, _ = l.word(v)
+		}
 	}
 	t.Errors = l.errors(f.get("errors"), false)
 	l.unsupported(f.get("was"), "a rename with was:")
-	switch k.Name {
-	case "filter":
-		t.Filter = &Filter{Where: l.expr(f.get("where"))}
-	case "map":
-		t.Map = l.mapping(f)
-	case "rekey":
-		t.Rekey = &Rekey{Key: l.groups(f.get("key"))}
-		if v := f.get("key"); v != nil && v.kind == sequenceNode && len(v.items) == 0 {
-			l.fail(v, "value", "", "a key needs at least one column")
-		}
-	case "aggregate":
-		t.Aggregate = l.aggregate(f)
+	v, ok := findVerb(k.Name)
+	if !ok {
+		panic("pipelines: no verb " + k.Name)
 	}
+	t.Step = v.read(l, t, f)
 	t.broken = len(l.diags) > before
 	return t
 }
@@ -68,24 +62,6 @@ func laterNames(n *node) []Word {
 		}
 	}
 	return out
-}
-
-func (l *loader) mapping(f *fields) *Map {
-	m := &Map{
-		Set:    l.assigns(f.get("set"), false),
-		Select: l.assigns(f.get("select"), true),
-		Drop:   l.columns(f.get("drop")),
-	}
-	n := f.node
-	switch {
-	case !n.has("set") && !n.has("select") && !n.has("drop"):
-		l.fail(n, "missing-key", "", "a map transform needs set, select or drop")
-	case n.has("select") && n.has("drop"):
-		l.fail(n.get("drop"), "value", "leave the column out of select", "select and drop exclude each other")
-	case n.has("select") && n.has("set"):
-		l.fail(n.get("set"), "value", "write the new columns into select", "select and set exclude each other")
-	}
-	return m
 }
 
 // assigns reads set and select: a mapping column: expression. Select may be a
