@@ -1,6 +1,6 @@
 # leat. `make` alone prints this list. Go and make are enough for everything
-# but test-kafka, test-crash and bench, which start a real Kafka and want
-# Java 17 and Maven beside them.
+# but test-kafka, test-crash, test-oracle and bench, which start a real Kafka or
+# Kafka Streams and want Java 17 and Maven beside them.
 
 SHELL := /bin/bash
 GO    ?= go
@@ -13,7 +13,7 @@ DENSE_ROWS ?= 2000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash bench java clean
+.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-oracle bench java clean
 
 help: ## print what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,8 @@ fmt: ## rewrite the code as gofmt wants it
 
 lint: ## gofmt, vet, staticcheck and govulncheck
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
-	$(GO) vet -tags $(TAGS),kafka,crash ./...
-	$(GO) tool staticcheck -tags $(TAGS),kafka,crash ./...
+	$(GO) vet -tags $(TAGS),kafka,crash,oracle ./...
+	$(GO) tool staticcheck -tags $(TAGS),kafka,crash,oracle ./...
 	@./.ci/vulncheck
 
 fuzz: ## run every fuzz target for FUZZTIME (20s) each
@@ -51,6 +51,9 @@ test-kafka: java ## the main job on a real Kafka: two workers, one kill -9, the 
 
 test-crash: java ## kill -9 at random moments, on the embedded broker and on a real Kafka
 	$(GO) test -tags $(TAGS),crash -count=1 -timeout 30m -run 'TestCrash' -v ./bench/e2e $(CRASH)
+
+test-oracle: java ## random cases, judged by Kafka Streams itself (ORACLE='-seed 1 -cases 500')
+	$(GO) test -tags $(TAGS),oracle -count=1 -timeout 20m -run 'TestOracle' -v ./bench/oracle $(ORACLE)
 
 bench: java build ## measure leat beside raw consumption on a real Kafka
 	$(GO) run ./bench/run -leat bin/leat -dense-rows $(DENSE_ROWS) $(BENCH)

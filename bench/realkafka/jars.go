@@ -32,7 +32,11 @@ func Missing() error {
 
 // Jars gives the folder with Kafka and all it needs, fetched by Maven the first
 // time: some 45 files, 43 MB. Safe to call from several processes at once.
-func Jars(ctx context.Context) (string, error) {
+func Jars(ctx context.Context) (string, error) { return Fetch(ctx, pom) }
+
+// Fetch gives the folder with the jars that a pom.xml depends on, fetched by
+// Maven the first time. Safe to call from several processes at once.
+func Fetch(ctx context.Context, pom []byte) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("find a folder for Kafka's jars: %w", err)
@@ -61,7 +65,7 @@ func Jars(ctx context.Context) (string, error) {
 	mvn := exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", pomFile,
 		"dependency:copy-dependencies", "-DoutputDirectory="+libs, "-DincludeScope=runtime")
 	if out, err := mvn.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetch Kafka %s with Maven: %w\n%s", Version, err, out)
+		return "", fmt.Errorf("fetch Kafka with Maven: %w\n%s", err, out)
 	}
 	if err := os.Rename(libs, dir); err != nil {
 		// Another process was first: its folder is as good as ours.
