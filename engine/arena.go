@@ -12,8 +12,9 @@ type arena struct {
 // arenaChunk is 256 KiB: some 1,500 result records.
 const arenaChunk = 256 << 10
 
+// take gives n bytes: never nil, as a nil key is a null key.
 func (a *arena) take(n int) []byte {
-	if n > len(a.chunk) {
+	if a.chunk == nil || n > len(a.chunk) {
 		if n > arenaChunk/4 {
 			return make([]byte, n)
 		}
