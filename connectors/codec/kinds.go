@@ -79,9 +79,11 @@ type Kind struct {
 
 // Kinds lists the formats by name, sorted.
 var Kinds = []Kind{
+	{"avro", "avro records, framed with a registry's schema id or bare, of one schema", nil, Avro, avroEncoders, true},
 	{"bytes", "the value as it is, in the column `value`", valueSchema(engine.Bytes), Bytes, valueEncoders, false},
 	{"csv", "one row of delimited text per record; columns by position, or by name below a header line", nil, CSVRows, csvEncoders, false},
 	{"json", "one JSON object per record; only declared columns are read", nil, JSON, jsonEncoders, false},
+	{"protobuf", "protobuf messages, framed with a registry's schema id or bare, of one schema", nil, Protobuf, protoEncoders, true},
 	{"string", "the value as UTF-8 text, in the column `value`", valueSchema(engine.String), String, valueEncoders, false},
 }
 
