@@ -61,8 +61,9 @@ func grow[T any](s []T, n int) []T {
 }
 
 // Rows are the source records of a batch, all from one partition, in offset
-// order. Bytes belong to the fetch and stay valid and unchanged until the
-// lane's commit has ended; whoever keeps them longer copies.
+// order. Bytes and slices belong to the fetch and stay valid and unchanged
+// until a commit that covers the rows (its offset is Next or more) has ended, or
+// their partition's position was set; whoever keeps them longer copies.
 type Rows struct {
 	Topic     Topic
 	Partition Partition
@@ -75,6 +76,9 @@ type Rows struct {
 	// follow them (0: the last offset plus one). Rows may be empty with only
 	// Next moved: a transaction's marker at the log's end.
 	Next Offset
+	// End is where the rows that could be read ended when these were fetched; 0
+	// is not known. What lies before it is worth waiting for (merge.go).
+	End Offset
 }
 
 // Len is the number of rows.

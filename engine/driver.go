@@ -24,6 +24,8 @@ type Driver struct {
 	now        int64
 	number     int64
 	batch      int
+	fresh      map[TopicPartition]bool                   // partitions that no task has begun to read
+	moved      map[TopicPartition]map[Partition][]Record // of repartition topics, by the task that wrote: not in the log yet
 }
 
 // DriverOptions say how a Driver runs.
@@ -47,7 +49,7 @@ func (l *memoryLog) end() int64 { return l.base + int64(len(l.records)) }
 // NewDriver opens all tasks of a topology.
 func NewDriver(topo *Topology, o DriverOptions) (*Driver, error) {
 	d := &Driver{topo: topo, partitions: max(o.Partitions, 1), logs: map[TopicPartition]*memoryLog{}, committed: map[TopicPartition]OffsetCommit{},
-		results: o.Result, keepState: o.Restarts, now: o.Now, batch: o.Batch}
+		fresh: map[TopicPartition]bool{}, moved: map[TopicPartition]map[Partition][]Record{}, results: o.Result, keepState: o.Restarts, now: o.Now, batch: o.Batch}
 	if d.batch == 0 {
 		d.batch = 1000
 	}
@@ -92,7 +94,7 @@ func (d *Driver) openTask(sub *SubTopology, p Partition) (*Task, error) {
 		c, ok := d.committed[tp]
 		meta, _ := DecodeOffsetMeta(c.Metadata)
 		if !ok {
-			c.Offset = 0
+			c.Offset, d.fresh[tp] = 0, true
 		}
 		t.Take(tp, c.Offset, meta, d.now)
 	}
@@ -140,21 +142,37 @@ func (d *Driver) Feed(r Record) {
 	l.records = append(l.records, r)
 }
 
-// Run processes everything that is in the logs, until all is quiet.
+// Run processes everything that is in the logs, until all is quiet: one
+// sub-topology after the other, so that each finds all that those before it
+// have to say, whatever the size of a turn.
 func (d *Driver) Run() error {
-	for {
-		busy := false
-		for _, t := range d.tasks {
-			b, err := d.turn(t)
+	for busy := true; busy; {
+		busy = false
+		for sub := range d.topo.Subs {
+			b, err := d.runSub(sub)
 			if err != nil {
 				return err
 			}
 			busy = busy || b
 		}
-		if !busy {
-			return nil
-		}
 	}
+	return nil
+}
+
+// runSub has the tasks of a sub-topology work until they are quiet.
+func (d *Driver) runSub(sub int) (busy bool, err error) {
+	for again := true; again; {
+		again = false
+		for _, t := range d.tasks[sub*d.partitions : (sub+1)*d.partitions] {
+			b, err := d.turn(t)
+			if err != nil {
+				return false, err
+			}
+			again = again || b
+		}
+		busy = busy || again
+	}
+	return busy, d.deliver()
 }
 
 // budgetRows and budgetBytes bound one Advance (a fifth of a second's work).
@@ -167,8 +185,13 @@ const (
 func (d *Driver) turn(t *Task) (busy bool, err error) {
 	if !t.Closing() {
 		for _, tp := range t.Inputs() {
-			l, at := d.log(tp), int64(t.Positions()[tp])
-			if at >= l.end() {
+			l, at := d.log(tp), int64(t.Next(tp))
+			t.Ends(tp, Offset(l.end()))
+			if d.fresh[tp] {
+				delete(d.fresh, tp)
+				t.ReadFirst(tp, Offset(l.end()))
+			}
+			if at >= l.end() || t.Paused(tp) {
 				continue
 			}
 			busy = true
@@ -199,6 +222,14 @@ func (d *Driver) commit(t *Task) error {
 		}
 		tp := TopicPartition{r.Topic, r.Partition}
 		internal := d.internal(r.Topic)
+		if strings.HasSuffix(string(r.Topic), ".repartition") && internal && d.partitions > 1 {
+			r.Key, r.Value = clone(r.Key), clone(r.Value)
+			if d.moved[tp] == nil {
+				d.moved[tp] = map[Partition][]Record{}
+			}
+			d.moved[tp][t.ID.Partition] = append(d.moved[tp][t.ID.Partition], r)
+			continue
+		}
 		if internal || d.isSource(r.Topic) {
 			r.Key, r.Value = clone(r.Key), clone(r.Value)
 			l := d.log(tp)
@@ -222,6 +253,38 @@ func (d *Driver) commit(t *Task) error {
 		}
 	}
 	return t.Committed(produced)
+}
+
+// deliver puts what the tasks of a sub-topology have sent through repartition
+// topics into the logs: what each of them sent in its order, of all of them the
+// least event time first. A broker's order would be chance; this one does not
+// depend on the sizes of turns.
+func (d *Driver) deliver() error {
+	for tp, from := range d.moved {
+		l := d.log(tp)
+		for left := true; left; {
+			left = false
+			least, next := MaxTime, Partition(0)
+			for p := range Partition(d.partitions) {
+				if len(from[p]) == 0 {
+					continue
+				}
+				at, err := movedTime(from[p][0].Value)
+				if err != nil {
+					return err
+				}
+				if !left || at < least {
+					least, next, left = at, p, true
+				}
+			}
+			if left {
+				l.records = append(l.records, from[next][0])
+				from[next] = from[next][1:]
+			}
+		}
+	}
+	clear(d.moved)
+	return nil
 }
 
 func clone(b []byte) []byte {

@@ -163,6 +163,44 @@ func (t *Task) meet() (sources, ways bool) {
 	return sources, ways
 }
 
+// watermark is the time that reaches a node: the least of its inputs that are
+// not idle; where all are, of those that the clock moves (close_after_idle);
+// else of all, which is where it stands.
+func (t *Task) watermark(n *node) int64 {
+	live, moved, all := MaxTime, MaxTime, MaxTime
+	anyLive, anyMoved := false, false
+	for _, in := range n.clockIns {
+		var w int64
+		var idle, clocked bool
+		if in >= 0 {
+			up := t.nodes[in]
+			w, idle = up.down, t.idle(up)
+			clocked = idle && t.clocked(up)
+		} else {
+			w, idle, clocked = t.marks[^in], true, false
+			for _, i := range t.inputs {
+				if i.mark == ^in {
+					idle = idle && i.isIdle()
+					clocked = clocked || i.clocked()
+				}
+			}
+		}
+		all = min(all, w)
+		if !idle {
+			live, anyLive = min(live, w), true
+		} else if clocked {
+			moved, anyMoved = min(moved, w), true
+		}
+	}
+	switch {
+	case anyLive:
+		return live
+	case anyMoved:
+		return moved
+	}
+	return all
+}
+
 // idle tells whether all sources that a node's time comes from are idle.
 func (t *Task) idle(n *node) bool {
 	for _, in := range t.inputs {
@@ -176,11 +214,17 @@ func (t *Task) idle(n *node) bool {
 // clocked tells whether the clock moved the node's time to where it is.
 func (t *Task) clocked(n *node) bool {
 	for _, in := range t.inputs {
-		if n.clock[in.mark] && (in.clock || in.vector != nil && in.clockMax != MinTime && in.clockMax >= in.vector.Value()) {
+		if n.clock[in.mark] && in.clocked() {
 			return true
 		}
 	}
 	return false
+}
+
+// clocked tells whether the clock moved the input's time to where it is, here
+// or upstream.
+func (in *input) clocked() bool {
+	return in.clock || in.vector != nil && in.clockMax != MinTime && in.clockMax >= in.vector.Value()
 }
 
 // Check finds what no task could run: a topic that two sub-topologies read (a

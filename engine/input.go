@@ -19,6 +19,13 @@ type input struct {
 	table    *tableRows // nil: a stream
 	children []edge
 
+	// Where rows wait for their turn (merge.go): of the decoded portion
+	lazy   bool
+	sel    []int32 // the rows to process, and how many were
+	cursor int
+	events []event // of its other rows, and how many were dealt with
+	told   int
+
 	water    window.Watermark
 	vector   *window.Vector // repartition inputs: the upstream tasks' stamps
 	idle     bool           // read to its end and silent for idle_timeout
@@ -73,6 +80,9 @@ func (in *input) decode(t *Task, rows *Rows) (*Batch, error) {
 	}
 	if in.spec.Repartition {
 		b.Src = nil
+		if in.lazy {
+			return b, nil
+		}
 		return b, in.stamps(t)
 	}
 	return b, in.time(t, b)
@@ -80,12 +90,21 @@ func (in *input) decode(t *Task, rows *Rows) (*Batch, error) {
 
 // bad reports row i of the input's batch as gone wrong, or not to be processed.
 func (in *input) bad(t *Task, stage Stage, row int32, err error) error {
+	if in.table != nil && errors.Is(err, ErrNullValue) {
+		in.table.nulls = append(in.table.nulls, row)
+		return nil
+	}
+	if in.lazy {
+		in.events = append(in.events, event{row: row, stage: stage, err: err})
+		return nil
+	}
+	return in.reject(t, stage, row, err)
+}
+
+// reject does with a row that is left out what its source says.
+func (in *input) reject(t *Task, stage Stage, row int32, err error) error {
 	switch {
 	case errors.Is(err, ErrNullValue):
-		if in.table != nil {
-			in.table.nulls = append(in.table.nulls, row)
-			return nil
-		}
 		t.Stats.count("null_values", 1)
 		return nil
 	case errors.Is(err, errNullKey):
@@ -143,8 +162,9 @@ func (in *input) time(t *Task, b *Batch) error {
 			continue
 		}
 		b.Time[i] = at
-		b.Origin[i] = in.water.Observe(at)
-		in.maxTime = max(in.maxTime, at)
+		if !in.lazy {
+			in.observe(i)
+		}
 		keep = append(keep, i)
 	}
 	b.Sel = keep
@@ -157,16 +177,23 @@ func (in *input) stamps(t *Task) error {
 	if !ok {
 		return nil
 	}
-	for _, s := range d.stamps {
-		if s.generation != t.topo.Generation {
-			continue
+	for i := range d.stamps {
+		if err := in.stamp(t, &d.stamps[i]); err != nil {
+			return err
 		}
-		if err := in.vector.Stamp(s.task, s.of, s.watermark, s.idle); err != nil {
-			return E(Fatal, "read "+string(in.tp.Topic), err)
-		}
-		if s.clock {
-			in.clockMax = max(in.clockMax, s.watermark)
-		}
+	}
+	return nil
+}
+
+func (in *input) stamp(t *Task, s *stamp) error {
+	if s.generation != t.topo.Generation {
+		return nil
+	}
+	if err := in.vector.Stamp(s.task, s.of, s.watermark, s.idle); err != nil {
+		return E(Fatal, "read "+string(in.tp.Topic), err)
+	}
+	if s.clock {
+		in.clockMax = max(in.clockMax, s.watermark)
 	}
 	return nil
 }
@@ -214,7 +241,9 @@ func (t *Task) sourceMark(s int) int64 {
 
 // Silent lists the inputs that had no row for their idle_timeout (or
 // close_after_idle, where that is shorter) and are not known to be idle: the
-// lane asks for their high watermarks and answers with AtEnd.
+// lane asks for their high watermarks and answers with AtEnd. Tables that hold
+// all rows up (ReadFirst) are asked for sooner, and those with rows that wait
+// are not silent.
 func (t *Task) Silent(now int64) []TopicPartition {
 	var tps []TopicPartition
 	if t.closing {
@@ -222,7 +251,7 @@ func (t *Task) Silent(now int64) []TopicPartition {
 	}
 	for _, f := range t.feeds {
 		for _, in := range f.inputs {
-			if in.silent(now) {
+			if len(f.queue) == 0 && (in.silent(now) || f.reading() && now-in.lastRow >= askEvery.Milliseconds()) {
 				tps = append(tps, f.tp)
 				break
 			}
@@ -253,8 +282,17 @@ func (t *Task) AtEnd(tp TopicPartition, high Offset) {
 	if f == nil {
 		return
 	}
+	f.end = max(f.end, high)
+	if len(f.queue) > 0 {
+		return
+	}
+	if f.position >= high {
+		f.first = 0 // also where the topic has become shorter
+	}
 	for _, in := range f.inputs {
 		switch {
+		case f.reading():
+			in.stalled = true
 		case !in.silent(t.env.Now()):
 		case f.position >= high:
 			in.idle, in.stalled, t.changed = true, false, true
@@ -349,6 +387,9 @@ func (in *input) setVector(b []byte) {
 
 func (in *input) inputMeta() inputMeta {
 	m := inputMeta{Source: in.spec.Name, Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: in.feed.position, Watermark: in.water.Value(), Idle: in.idle}
+	if in.feed.first > in.feed.position {
+		m.First = in.feed.first
+	}
 	if in.vector != nil {
 		m.Vector = in.vector.Append(nil)
 	}
@@ -362,7 +403,8 @@ func (t *Task) Take(tp TopicPartition, at Offset, meta OffsetMeta, now int64) {
 	if f == nil {
 		return
 	}
-	f.position = at
+	f.seek(at)
+	f.first = max(f.first, meta.First)
 	for k, in := range f.inputs {
 		mark := meta.Watermark
 		if k > 0 {

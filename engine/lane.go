@@ -50,6 +50,7 @@ type laneTask struct {
 	cancel   context.CancelFunc
 	written  int // records of the task already handed to the session
 	paused   bool
+	held     map[TopicPartition]bool // inputs paused because too many rows wait
 }
 
 // restored is what the restore pool hands back.
@@ -177,7 +178,7 @@ func (l *lane) process(r *Rows) error {
 	if l.dropped[tp] {
 		return nil // a hole before these rows: they come again
 	}
-	at := t.task.Positions()[tp]
+	at := t.task.Next(tp)
 	for from := 0; ; {
 		for from < r.Len() && Offset(r.Offsets[from]) < at {
 			from++ // read before
@@ -198,7 +199,7 @@ const batchRows = 1024
 
 // slice is rows [from, to); the last slice carries Next.
 func (r *Rows) slice(from, to int) Rows {
-	s := Rows{Topic: r.Topic, Partition: r.Partition, Keys: r.Keys[from:to], Values: r.Values[from:to], Offsets: r.Offsets[from:to], Times: r.Times[from:to]}
+	s := Rows{Topic: r.Topic, Partition: r.Partition, End: r.End, Keys: r.Keys[from:to], Values: r.Values[from:to], Offsets: r.Offsets[from:to], Times: r.Times[from:to]}
 	if h := r.Headers; h != nil {
 		s.Headers = func(i int) []Header { return h(from + i) }
 	}
@@ -270,6 +271,7 @@ func (l *lane) advance() error {
 		if done == t.paused {
 			l.pause(t, !done)
 		}
+		l.hold(t)
 		if err := l.produce(t); err != nil {
 			return err
 		}
@@ -284,7 +286,39 @@ func (l *lane) pause(t *laneTask, on bool) {
 		l.session.Pause(t.inputs)
 		return
 	}
+	t.held = nil
 	l.session.Resume(t.inputs)
+}
+
+// hold stops the inputs of which too many rows wait, and lets them go on.
+func (l *lane) hold(t *laneTask) {
+	if !t.task.Merges() || t.paused {
+		return
+	}
+	var stop, start []TopicPartition
+	for _, tp := range t.inputs {
+		switch on := t.task.Paused(tp); {
+		case on && !t.held[tp]:
+			stop = append(stop, tp)
+		case !on && t.held[tp]:
+			start = append(start, tp)
+		}
+	}
+	for _, tp := range stop {
+		if t.held == nil {
+			t.held = map[TopicPartition]bool{}
+		}
+		t.held[tp] = true
+	}
+	for _, tp := range start {
+		delete(t.held, tp)
+	}
+	if len(stop) > 0 {
+		l.session.Pause(stop)
+	}
+	if len(start) > 0 {
+		l.session.Resume(start)
+	}
 }
 
 func (l *lane) closing() bool {
@@ -428,6 +462,7 @@ func (l *lane) abort() error {
 		if closing := t.task.Closing(); closing != t.paused {
 			l.pause(t, closing)
 		}
+		l.hold(t) // nothing waits any more
 		t.written = 0
 	}
 	all := map[TopicPartition]bool{}
@@ -451,7 +486,7 @@ func (l *lane) reset(more map[TopicPartition]bool) {
 		if t.task == nil || t.paused {
 			continue // set when it goes on
 		}
-		pos[tp] = t.task.Positions()[tp]
+		pos[tp] = t.task.Next(tp)
 		delete(l.dropped, tp)
 	}
 	if len(pos) > 0 {

@@ -18,6 +18,9 @@ type OffsetMeta struct {
 	Watermark int64  `json:"w"`
 	Idle      bool   `json:"i,omitempty"`
 	Vector    string `json:"x,omitempty"` // base64 of the stamps' vector, repartition inputs
+	// First is where a table ended when the group was new to it: it is read to
+	// there before any stream. 0: it has been.
+	First Offset `json:"f,omitempty"`
 	// Others are the watermarks of further sources that read the partition.
 	Others map[string]int64 `json:"o,omitempty"`
 }
@@ -77,6 +80,7 @@ type inputMeta struct {
 	Watermark int64     `json:"w"`
 	Idle      bool      `json:"i,omitempty"`
 	Vector    []byte    `json:"x,omitempty"`
+	First     Offset    `json:"f,omitempty"`
 }
 
 func (m *taskMeta) encode() []byte {

@@ -75,6 +75,8 @@ func (l *lane) assign(ctx context.Context, owned []TopicPartition) error {
 		if t.task == nil {
 			continue
 		}
+		t.task.Rewind() // what waited comes again
+		t.held = nil
 		for tp, at := range t.task.Positions() {
 			if t.paused {
 				l.dropped[tp] = true // the new assignment needs its position when it goes on
@@ -205,7 +207,7 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored) error {
 	stateOffsets, stateful := r.recovery.StateOffsets()
 	now := l.w.now()
 	pos := map[TopicPartition]Offset{}
-	fresh := false
+	var fresh []TopicPartition
 	for _, tp := range lt.inputs {
 		c, ok := committed[tp]
 		if !ok {
@@ -225,7 +227,7 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored) error {
 			if at, err = l.w.startOffset(ctx, lt.sub, tp); err != nil {
 				return err
 			}
-			fresh = true
+			fresh = append(fresh, tp)
 		}
 		t.Take(tp, at, meta, now)
 		pos[tp] = at
@@ -236,8 +238,13 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored) error {
 	for tp, at := range pos {
 		t.Seek(tp, at)
 	}
-	if fresh {
+	if len(fresh) > 0 {
 		t.Touch() // the first transaction commits the exact start
+	}
+	if t.Merges() {
+		if err := l.tellEnds(ctx, t, fresh); err != nil {
+			return err
+		}
 	}
 	lt.task = t
 	for tp := range pos {
@@ -246,6 +253,22 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored) error {
 	l.w.opened(t)
 	l.session.SetPositions(pos)
 	l.session.Resume(lt.inputs)
+	return nil
+}
+
+// tellEnds tells a new task what there is to wait for: where its inputs end
+// now, and which of them are new to the group.
+func (l *lane) tellEnds(ctx context.Context, t *Task, fresh []TopicPartition) error {
+	high, err := l.session.HighWatermarks(ctx, t.Inputs())
+	if err != nil {
+		return E(Retry, "ask where inputs end", err)
+	}
+	for tp, at := range high {
+		t.Ends(tp, at)
+		if slices.Contains(fresh, tp) {
+			t.ReadFirst(tp, at)
+		}
+	}
 	return nil
 }
 
@@ -313,7 +336,8 @@ func (l *lane) dropAll() {
 // Seek sets an input's position, keeping its time.
 func (t *Task) Seek(tp TopicPartition, at Offset) {
 	if f := t.feed(tp); f != nil {
-		f.position, f.saved = at, at
+		f.seek(at)
+		f.saved = at
 	}
 }
 

@@ -196,6 +196,7 @@ const epoch = int64(1_700_000_400_000 / 3_600_000 * 3_600_000)
 //	b p1 a@12s n=5 g=x at=3s    topic b; the record's own timestamp
 //	p0 null a                   a tombstone with key a
 //	p0 raw {"broken h=x:1       these bytes; a header
+//	key=a                       the record key, where it is not k
 func parseRow(t testing.TB, line string, id int64) engine.Record {
 	t.Helper()
 	fields := strings.Fields(line)
@@ -215,6 +216,8 @@ func parseRow(t testing.TB, line string, id int64) engine.Record {
 			null, keyed = true, fields[i]
 		case assigned && name == "at":
 			r.Time = epoch + millis(t, value)
+		case assigned && name == "key":
+			keyed = value
 		case assigned && name == "h":
 			k, v, _ := strings.Cut(value, ":")
 			r.Headers = append(r.Headers, engine.Header{Key: k, Value: []byte(v)})
@@ -238,6 +241,9 @@ func parseRow(t testing.TB, line string, id int64) engine.Record {
 		}
 	}
 	r.Key = []byte(keyed)
+	if keyed == "none" {
+		r.Key = nil
+	}
 	switch {
 	case null:
 		return r

@@ -121,7 +121,8 @@ func (t *Task) Recovered(r Recovery, now int64) error {
 			if f == nil {
 				continue
 			}
-			f.position = m.Offset
+			f.seek(m.Offset)
+			f.first = max(f.first, m.First)
 			for _, in := range f.inputs {
 				if m.Source != "" && m.Source != in.spec.Name && len(f.inputs) > 1 {
 					continue

@@ -190,6 +190,7 @@ func (r *repartition) RolledBack() {
 }
 
 type stamp struct {
+	row                       int32 // of its batch
 	generation, sub, task, of int
 	watermark                 int64
 	idle, clock               bool
@@ -227,7 +228,7 @@ func (d *repartitionDecoder) Decode(b *Batch, bad func(row int32, err error) err
 		v := reader{b: b.Src.Values[i]}
 		switch v.byte() {
 		case repartitionStamp:
-			s := stamp{generation: int(v.uvarint()), sub: int(v.uvarint()), task: int(v.uvarint()), of: int(v.uvarint()), watermark: v.varint()}
+			s := stamp{row: i, generation: int(v.uvarint()), sub: int(v.uvarint()), task: int(v.uvarint()), of: int(v.uvarint()), watermark: v.varint()}
 			f := v.byte()
 			s.idle, s.clock = f&1 != 0, f&2 != 0
 			if v.bad {
@@ -265,6 +266,20 @@ func (d *repartitionDecoder) Decode(b *Batch, bad func(row int32, err error) err
 		b.Op = nil
 	}
 	return nil
+}
+
+// movedTime is the event time of a row in a repartition topic; a stamp goes
+// with the row before it: MinTime.
+func movedTime(value []byte) (int64, error) {
+	v := reader{b: value}
+	if v.byte() != repartitionRows {
+		return MinTime, nil
+	}
+	at := v.varint()
+	if v.bad {
+		return 0, E(Fatal, "read a repartition topic", errRepartition)
+	}
+	return at, nil
 }
 
 // reader takes a value apart; after a short read bad is set and all is zero.

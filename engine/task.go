@@ -36,6 +36,7 @@ type Task struct {
 	inputs []*input // of each source, its feeds
 	nodes  []*node
 	single bool    // rows go through one by one (stepwise)
+	merged []*feed // in order of ties; nil: rows go straight through (merge.go)
 	marks  []int64 // per source: the minimum over its inputs that are not idle
 
 	out        []Record
@@ -105,7 +106,7 @@ func NewTask(topo *Topology, sub *SubTopology, p Partition, lease *state.Lease, 
 		}
 		t.nodes = append(t.nodes, n)
 	}
-	_, t.single = t.meet()
+	t.setMerge()
 	t.snapshot()
 	return t, nil
 }
@@ -148,12 +149,17 @@ func (t *Task) context(n *node, tables []*state.Table) *Context {
 	}
 }
 
-// Process takes rows of one of the task's inputs through the operators. Rows
-// must follow on from the input's position.
+// Process takes rows of one of the task's inputs through the operators, or has
+// them wait for their turn (merge.go), which Advance gives. Rows must follow on
+// from Next.
 func (t *Task) Process(rows *Rows) error {
 	f := t.feed(TopicPartition{rows.Topic, rows.Partition})
 	if f == nil {
 		return E(Fatal, "process", fmt.Errorf("task %s does not read %s/%d", t.ID, rows.Topic, rows.Partition))
+	}
+	if t.merged != nil {
+		f.push(rows, t.env.Now())
+		return nil
 	}
 	if rows.Len() == 0 {
 		f.position = max(f.position, rows.Next)
@@ -184,24 +190,22 @@ func (t *Task) deliver(in *input, b *Batch) error {
 	return emitTo(in.children, b)
 }
 
-// Advance moves the watermark through the operators and lets them release
-// what is complete. done is false when the budget ran out: the caller commits,
+// Advance processes the rows that have waited for their turn, moves the
+// watermark through the operators and lets them release what is complete. done is false when the budget ran out: the caller commits,
 // leaves the inputs paused, and calls again.
 func (t *Task) Advance(budget *Budget) (done bool, err error) {
+	if t.merged != nil && !t.closing {
+		if err := t.merge(); err != nil {
+			return false, err
+		}
+	}
 	for s := range t.marks {
 		if w := t.sourceMark(s); w > t.marks[s] {
 			t.marks[s] = w
 		}
 	}
 	for _, n := range t.nodes {
-		w := MaxTime
-		for _, in := range n.clockIns {
-			if in >= 0 {
-				w = min(w, t.nodes[in].down)
-			} else {
-				w = min(w, t.marks[^in])
-			}
-		}
+		w := t.watermark(n)
 		if w <= n.in && !t.closing {
 			continue
 		}
@@ -462,7 +466,7 @@ func (t *Task) snapshot() {
 
 func (t *Task) restoreSnapshot() error {
 	for _, f := range t.feeds {
-		f.position = f.saved
+		f.seek(f.saved)
 	}
 	for _, in := range t.inputs {
 		in.restore(in.saved)

@@ -95,12 +95,22 @@ func (s *Session) convert(fetches kgo.Fetches) ([]*engine.Rows, error) {
 					continue
 				}
 				if b := s.take(tp, p, fp.Records); b != nil {
+					b.End = readable(fp)
 					s.rows = append(s.rows, &b.Rows)
 				}
 			}
 		}
 	}
 	return s.rows, failed
+}
+
+// readable is where the records end that a fetch could have read: the last
+// stable offset, or, from brokers that tell none, the high watermark.
+func readable(p *kgo.FetchPartition) engine.Offset {
+	if p.LastStableOffset >= 0 {
+		return engine.Offset(min(p.LastStableOffset, p.HighWatermark))
+	}
+	return engine.Offset(p.HighWatermark)
 }
 
 // take puts the records of one partition into a buffer of rows; markers only

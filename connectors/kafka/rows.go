@@ -25,7 +25,7 @@ func (b *rowsBuf) start(topic engine.Topic, p engine.Partition, n int) {
 	b.Times = slices.Grow(b.Times[:0], n)
 	clear(b.headers)
 	b.headers = b.headers[:0]
-	b.Headers, b.Next = nil, 0
+	b.Headers, b.Next, b.End = nil, 0, 0
 }
 
 // add appends a record. Its bytes stay where the fetch put them.
