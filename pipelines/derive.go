@@ -255,7 +255,7 @@ func covered(in *stream, group []groupColumn) bool {
 func keyBehind(in *stream, d *derivation) []string {
 	key := []string{}
 	for _, g := range d.group {
-		if d.reshard || slices.Contains(in.key, in.schema.Fields[g.from].Name) {
+		if d.reshard || g.from >= 0 && slices.Contains(in.key, in.schema.Fields[g.from].Name) {
 			key = append(key, g.name)
 		}
 	}
