@@ -49,7 +49,8 @@ type Kind struct {
 	// Params are the constants behind the expressions, in their order.
 	Params []Param
 	// OrderFree: the result does not depend on the order of rows (of doubles,
-	// but for rounding). The others are marked in explain.
+	// but for rounding; where it is by time, but for rows of equal times). The
+	// others are marked in explain.
 	OrderFree bool
 	// Subtracts: its Aggregates are Subtracters, so it may be used over tables.
 	Subtracts bool
@@ -82,7 +83,8 @@ var ErrOverflow = errors.New("overflow: the result is beyond the range of its ty
 
 // Heap holds the bytes that accumulators refer to. A reference of 0 is none.
 type Heap interface {
-	// Get gives the bytes of a reference, valid until the next Put.
+	// Get gives the bytes of a reference, valid to be read until its accumulator
+	// puts others in their place: Puts of other references do not touch them.
 	Get(ref uint64) []byte
 	// Put stores a copy of b in place of the bytes of old (0: none) and gives
 	// its reference; nil gives 0. b may be bytes that Get gave.

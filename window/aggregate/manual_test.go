@@ -13,9 +13,11 @@ import (
 )
 
 // TestManual runs the text files, one per aggregate. A command is the
-// aggregate and the type of its argument. Each line of its input is a pane of
-// rows; panes are merged in order. A line `take` takes rows back, `unmerge` a
-// pane. The answer is the result, after the rows that went wrong.
+// aggregate, the types of its arguments and its constants, as q=0.9. Each line
+// of its input is a pane of rows; panes are merged in order. Several arguments
+// of a row stand as a|b, its event time as a@ms. A line `take` takes rows back,
+// `unmerge` a pane, and `again` merges a pane twice. The answer is the result,
+// after the rows that went wrong.
 func TestManual(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -30,10 +32,19 @@ func answer(t *testing.T, d *datadriven.TestData) string {
 		t.Fatalf("%s: no aggregate %s", d.Pos, d.Cmd)
 	}
 	var types []aggregate.Type
+	var params []aggregate.Value
 	for _, arg := range d.CmdArgs {
-		types = append(types, parseType(t, arg.Key))
+		if len(arg.Vals) == 0 {
+			types = append(types, parseType(t, arg.Key))
+			continue
+		}
+		f, err := strconv.ParseFloat(arg.Vals[0], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		params = append(params, aggregate.Value{Int: int64(f), Double: f})
 	}
-	agg, err := kind.New(types, nil)
+	agg, err := kind.New(types, params)
 	if err != nil {
 		return "error: " + err.Error() + "\n"
 	}
@@ -44,7 +55,7 @@ func answer(t *testing.T, d *datadriven.TestData) string {
 		line, _, _ = strings.Cut(line, "#")
 		rows := strings.Fields(line)
 		verb := ""
-		if len(rows) > 0 && (rows[0] == "take" || rows[0] == "unmerge") {
+		if len(rows) > 0 && (rows[0] == "take" || rows[0] == "unmerge" || rows[0] == "again") {
 			verb, rows = rows[0], rows[1:]
 		}
 		report := func(what string, err error) {
@@ -52,7 +63,11 @@ func answer(t *testing.T, d *datadriven.TestData) string {
 				fmt.Fprintf(&b, "%s: %v\n", what, err)
 			}
 		}
-		args := parseArgs(t, types, rows)
+		columns := types
+		if kind.Time {
+			columns = append(slices.Clone(types), aggregate.Timestamp)
+		}
+		args := parseArgs(t, columns, rows)
 		if verb == "take" {
 			for i, row := range rows {
 				report("take "+row, agg.(aggregate.Subtracter).Subtract(total, args, int32(i), h))
@@ -68,6 +83,9 @@ func answer(t *testing.T, d *datadriven.TestData) string {
 			continue
 		}
 		report("merge", agg.Merge(total, pane, h))
+		if verb == "again" {
+			report("merge", agg.Merge(total, pane, h))
+		}
 	}
 	return b.String() + result(agg, total, h) + "\n"
 }
@@ -82,35 +100,47 @@ func parseType(t *testing.T, name string) aggregate.Type {
 	return 0
 }
 
-// parseArgs makes the one column of arguments, or none.
+// parseArgs makes the columns of arguments, or none.
 func parseArgs(t *testing.T, types []aggregate.Type, rows []string) []aggregate.Column {
-	if len(types) == 0 {
-		return nil
-	}
-	values := make([]any, len(rows))
-	for i, row := range rows {
-		if row == "null" {
-			continue
-		}
-		var err error
-		switch types[0] {
-		case aggregate.Int, aggregate.Timestamp:
-			values[i], err = strconv.ParseInt(row, 10, 64)
-		case aggregate.Double:
-			values[i], err = strconv.ParseFloat(row, 64)
-		case aggregate.Bool:
-			values[i], err = strconv.ParseBool(row)
-		default:
-			values[i] = row
-			if row[0] == '"' && types[0] == aggregate.String {
-				values[i], err = strconv.Unquote(row)
+	var args []aggregate.Column
+	for k, typ := range types {
+		values := make([]any, len(rows))
+		for i, row := range rows {
+			texts := []string{row}
+			if len(types) > 1 {
+				texts = strings.FieldsFunc(row, func(r rune) bool { return r == '|' || r == '@' })
+			}
+			if len(texts) != len(types) {
+				t.Fatalf("row %q has %d values, not %d", row, len(texts), len(types))
+			}
+			if texts[k] != "null" {
+				values[i] = parse(t, typ, texts[k])
 			}
 		}
-		if err != nil {
-			t.Fatal(err)
+		args = append(args, column(typ, values))
+	}
+	return args
+}
+
+func parse(t *testing.T, typ aggregate.Type, text string) (v any) {
+	var err error
+	switch typ {
+	case aggregate.Int, aggregate.Timestamp:
+		v, err = strconv.ParseInt(text, 10, 64)
+	case aggregate.Double:
+		v, err = strconv.ParseFloat(text, 64)
+	case aggregate.Bool:
+		v, err = strconv.ParseBool(text)
+	default:
+		v = text
+		if text[0] == '"' && typ == aggregate.String {
+			v, err = strconv.Unquote(text)
 		}
 	}
-	return []aggregate.Column{column(types[0], values)}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // column makes a column of values; nil is null.
@@ -176,6 +206,9 @@ func result(agg aggregate.Aggregate, acc []uint64, h aggregate.Heap) string {
 	case nil:
 		return "null"
 	case string:
+		if agg.Result() == aggregate.Any {
+			return v // JSON
+		}
 		return strconv.Quote(v)
 	default:
 		return fmt.Sprint(v)

@@ -1,0 +1,285 @@
+package aggregate
+
+import (
+	"math"
+
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+)
+
+// sketch is a DDSketch: how many values fell into each of the bins, whose
+// bounds are 2% apart. It is what quantile, median and histogram share. Bins
+// are kept in the order of values, only those that have any; beyond
+// sketchBins the lowest ones become one. So the same values give the same
+// bytes in whatever order they came.
+//
+//	accumulator  │ rows │ form, bins │ reference │
+//	bin          │ key u32 │ count u64 │
+//	key          0: -Inf … negative bins … sketchZero: 0 … positive bins … +Inf, NaN
+type sketch struct{ ints bool }
+
+const (
+	sketchAccuracy = 0.01
+	sketchBins     = 2048
+	binBytes       = 12
+
+	sketchZero = 1 << 31
+	// The library's numbers of bins are from -35418 to 35488: doubles have no
+	// more at this accuracy. This makes them positive.
+	sketchShift = 1 << 20
+	sketchInf   = math.MaxUint32 - 1
+	sketchNaN   = math.MaxUint32
+
+	// The form of the bins, in the highest byte. A change of the encoding gets
+	// a new number.
+	sketchForm  = 1 << 56
+	sketchCount = 1<<56 - 1
+)
+
+// bins gives doubles their bins: │ln(x)/ln(1.0202)│, with no state of its own.
+var bins = newBins()
+
+func newBins() *mapping.LogarithmicMapping {
+	m, err := mapping.NewLogarithmicMapping(sketchAccuracy)
+	if err != nil {
+		panic(err) // the accuracy is a constant between 0 and 1
+	}
+	return m
+}
+
+func newSketch(name string, args []Type) (sketch, error) {
+	t, err := number(name, args)
+	return sketch{ints: t == Int}, err
+}
+
+func (sketch) Words() int   { return 3 }
+func (sketch) Blobs() []int { return blobAt2 }
+
+func (s sketch) key(c *Column, row int32) uint32 {
+	if s.ints {
+		return binKey(float64(c.Ints[row]))
+	}
+	return binKey(c.Doubles[row])
+}
+
+func binKey(v float64) uint32 {
+	switch {
+	case v != v:
+		return sketchNaN
+	case v > math.MaxFloat64:
+		return sketchInf
+	case v < -math.MaxFloat64:
+		return 0
+	case v > bins.MinIndexableValue():
+		return sketchZero + sketchShift + uint32(bins.Index(min(v, bins.MaxIndexableValue())))
+	case v < -bins.MinIndexableValue():
+		return sketchZero - sketchShift - uint32(bins.Index(min(-v, bins.MaxIndexableValue())))
+	}
+	return sketchZero
+}
+
+// binValue is a value within 1% of all that are in a bin.
+func binValue(key uint32) float64 {
+	switch {
+	case key == 0:
+		return math.Inf(-1)
+	case key == sketchInf:
+		return math.Inf(1)
+	case key == sketchNaN:
+		return math.NaN()
+	case key > sketchZero:
+		return bins.Value(int(key) - sketchZero - sketchShift)
+	case key < sketchZero:
+		return -bins.Value(sketchZero - sketchShift - int(key))
+	}
+	return 0
+}
+
+// binBound is the upper bound of a bin.
+func binBound(key uint32) float64 {
+	switch {
+	case key > sketchZero && key < sketchInf:
+		return min(bins.LowerBound(int(key)-sketchZero-sketchShift+1), math.MaxFloat64)
+	case key < sketchZero && key > 0:
+		return -bins.LowerBound(sketchZero - sketchShift - int(key))
+	}
+	return binValue(key)
+}
+
+func (s sketch) Add(acc []uint64, args []Column, row int32, h Heap) error {
+	x := &args[0]
+	if x.Null(row) {
+		return nil
+	}
+	acc[0]++
+	key := s.key(x, row)
+	b, n := get(h, acc[2]), int(acc[1]&sketchCount)
+	at := searchBin(b, n, key)
+	if at < n && le.Uint32(b[binBytes*at:]) == key {
+		acc[2], b = edit(h, acc[2], len(b))
+		plusBin(b, at, 1)
+		return nil
+	}
+	if n == sketchBins { // no room: the lowest two become one
+		acc[2], b = edit(h, acc[2], len(b))
+		if at == 0 {
+			plusBin(b, 0, 1)
+			return nil
+		}
+		at--
+		first := le.Uint64(b[4:])
+		if at == 0 { // it would be the lowest itself
+			le.PutUint32(b, key)
+			plusBin(b, 0, 1)
+			return nil
+		}
+		plusBin(b, 1, first)
+		copy(b, b[binBytes:binBytes*(at+1)])
+	} else {
+		acc[2], b = edit(h, acc[2], max(room(binBytes*(n+1)), len(b)))
+		copy(b[binBytes*(at+1):], b[binBytes*at:binBytes*n])
+		n++
+	}
+	setBin(b, at, key, 1)
+	acc[1] = sketchForm | uint64(n)
+	return nil
+}
+
+func setBin(b []byte, at int, key uint32, count uint64) {
+	le.PutUint32(b[binBytes*at:], key)
+	le.PutUint64(b[binBytes*at+4:], count)
+}
+
+func plusBin(b []byte, at int, n uint64) {
+	le.PutUint64(b[binBytes*at+4:], le.Uint64(b[binBytes*at+4:])+n)
+}
+
+// searchBin finds the first of n bins whose key is not less.
+func searchBin(b []byte, n int, key uint32) int {
+	lo, hi := 0, n
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if le.Uint32(b[binBytes*mid:]) < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// Merge is of two lists in order, from the end on.
+func (sketch) Merge(acc, from []uint64, h Heap) error {
+	n, m := int(acc[1]&sketchCount), int(from[1]&sketchCount)
+	if m == 0 {
+		return nil
+	}
+	ref, b := edit(h, acc[2], max(room(binBytes*(n+m)), len(get(h, acc[2]))))
+	other := get(h, from[2])
+	i, j, into := n, m, n+m
+	for j > 0 {
+		y, count := le.Uint32(other[binBytes*(j-1):]), le.Uint64(other[binBytes*(j-1)+4:])
+		if i > 0 {
+			x := le.Uint32(b[binBytes*(i-1):])
+			if x >= y {
+				i--
+				into--
+				copy(b[binBytes*into:], b[binBytes*i:binBytes*(i+1)])
+				if x == y {
+					j--
+					plusBin(b, into, count)
+				}
+				continue
+			}
+		}
+		j--
+		into--
+		setBin(b, into, y, count)
+	}
+	// What is left of acc's own is in place; equal ones left a gap behind it.
+	copy(b[binBytes*i:], b[binBytes*into:binBytes*(n+m)])
+	total := i + n + m - into
+	if cut := total - sketchBins; cut > 0 {
+		low := uint64(0)
+		for k := range cut {
+			low += le.Uint64(b[binBytes*k+4:])
+		}
+		copy(b, b[binBytes*cut:binBytes*total])
+		total = sketchBins
+		plusBin(b, 0, low)
+	}
+	clear(b[binBytes*total : binBytes*(n+m)])
+	acc[0] += from[0]
+	acc[1], acc[2] = sketchForm|uint64(total), ref
+	return nil
+}
+
+func (s sketch) Subtract(acc []uint64, args []Column, row int32, h Heap) error {
+	if x := &args[0]; !x.Null(row) {
+		takeBin(acc, s.key(x, row), 1, h)
+	}
+	return nil
+}
+
+func (sketch) Unmerge(acc, from []uint64, h Heap) error {
+	for k := range int(from[1] & sketchCount) {
+		b := get(h, from[2])[binBytes*k:]
+		takeBin(acc, le.Uint32(b), le.Uint64(b[4:]), h)
+	}
+	return nil
+}
+
+// takeBin takes count values out of a bin; out of the lowest ones where it has
+// become one with them.
+func takeBin(acc []uint64, key uint32, count uint64, h Heap) {
+	for count > 0 {
+		b, n := get(h, acc[2]), int(acc[1]&sketchCount)
+		at := min(searchBin(b, n, key), n-1)
+		if at < 0 {
+			return
+		}
+		have := le.Uint64(b[binBytes*at+4:])
+		take := min(count, have)
+		count -= take
+		acc[0] -= take
+		switch {
+		case take < have:
+			acc[2], b = edit(h, acc[2], len(b))
+			le.PutUint64(b[binBytes*at+4:], have-take)
+		case n == 1:
+			drop(h, acc[2])
+			clear(acc[:3])
+		default:
+			acc[2], b = edit(h, acc[2], len(b))
+			copy(b[binBytes*at:], b[binBytes*(at+1):binBytes*n])
+			clear(b[binBytes*(n-1) : binBytes*n])
+			acc[1] = sketchForm | uint64(n-1)
+		}
+	}
+}
+
+// quantile is the value that stands at q of the way from the first to the last
+// in order; ok is false of nothing.
+func (sketch) quantile(acc []uint64, q float64, h Heap) (v float64, ok bool) {
+	n := int(acc[1] & sketchCount)
+	if n == 0 {
+		return 0, false
+	}
+	rank := uint64(float64(q * float64(acc[0]-1)))
+	b, below := h.Get(acc[2]), uint64(0)
+	k := 0
+	for ; k < n-1; k++ {
+		if below += le.Uint64(b[binBytes*k+4:]); below > rank {
+			break
+		}
+	}
+	return binValue(le.Uint32(b[binBytes*k:])), true
+}
+
+func (s sketch) appendQuantile(acc []uint64, q float64, h Heap, out *Column, row int32) {
+	v, ok := s.quantile(acc, q, h)
+	if !ok {
+		out.SetNull(row)
+		return
+	}
+	out.setDouble(row, v)
+}
