@@ -51,6 +51,9 @@ type JoinSpec struct {
 type StreamStreamSpec struct {
 	JoinSpec
 	Before, After, Grace int64
+	LateSide             bool // late rows go to Context.Side(1, …) (left) and Side(2, …) (right) as they came
+
+	width int64 // ms a chunk of rows spans; 0: the usual. For tests
 }
 
 // StreamTableSpec describes the lookup of a stream's rows in a table, inner or
@@ -214,5 +217,7 @@ func SettleStores(name string, s SettleSpec) []state.Spec {
 	}
 	return []state.Spec{keyedStore(name, print)}
 }
+
+var errOldVersion = errors.New("late: the version is older than the table's history")
 
 var errStreamSide = errors.New("changes of a table reached a stream's side of a join")

@@ -1,0 +1,109 @@
+package operators
+
+import (
+	"encoding/binary"
+)
+
+// A history is the versions of one key, the newest first:
+//
+//	[1] then per version: [time zigzag][0 deleted | 1 row][length][row]
+//
+// Versions are by event time; of two with one time the later arrival stays.
+
+const historyVersion = 1
+
+// versionAt gives the row as of time t; ok is false where there was none.
+func versionAt(history []byte, t int64) (row []byte, ok bool, err error) {
+	for rest := history[1:]; len(rest) > 0; {
+		at, is, r, more, err := nextVersion(rest)
+		if err != nil {
+			return nil, false, err
+		}
+		if at <= t {
+			return r, is, nil
+		}
+		rest = more
+	}
+	return nil, false, nil
+}
+
+// addVersion appends to dst what history becomes with a version more and
+// without those that no lookup at or after keep can need; nothing is left of
+// a key that has been deleted long enough. at newest is the newest version's
+// time, deleted whether that is a deletion.
+func addVersion(dst, history []byte, at int64, is bool, row []byte, keep int64) (out []byte, err error) {
+	out = append(dst, historyVersion)
+	begin := len(out)
+	done := false // a version at or before keep is there: all others are too old
+	add := func(at int64, is bool, row []byte) {
+		if done || at <= keep && !is {
+			done = done || at <= keep // deleted by then: as if it had never been
+			return
+		}
+		done = at <= keep
+		out = appendVersion(out, at, is, row)
+	}
+	placed := false
+	var rest []byte
+	if len(history) > 0 {
+		rest = history[1:]
+	}
+	for len(rest) > 0 {
+		oldAt, oldIs, oldRow, more, err := nextVersion(rest)
+		if err != nil {
+			return nil, err
+		}
+		rest = more
+		if !placed && at >= oldAt {
+			placed = true
+			add(at, is, row)
+			if at == oldAt {
+				continue
+			}
+		}
+		add(oldAt, oldIs, oldRow)
+	}
+	if !placed {
+		add(at, is, row)
+	}
+	if len(out) == begin {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// pruned is addVersion without a version.
+func pruned(dst, history []byte, keep int64) ([]byte, error) {
+	at, is, row, rest, err := nextVersion(history[1:])
+	if err != nil {
+		return nil, err
+	}
+	return addVersion(dst, append([]byte{historyVersion}, rest...), at, is, row, keep)
+}
+
+func appendVersion(dst []byte, at int64, is bool, row []byte) []byte {
+	dst = binary.AppendVarint(dst, at)
+	if !is {
+		return append(dst, 0)
+	}
+	dst = append(dst, 1)
+	dst = binary.AppendUvarint(dst, uint64(len(row)))
+	return append(dst, row...)
+}
+
+func nextVersion(b []byte) (at int64, is bool, row, rest []byte, err error) {
+	at, n := binary.Varint(b)
+	if n <= 0 || len(b) == n {
+		return 0, false, nil, nil, errStored
+	}
+	is, b = b[n] == 1, b[n+1:]
+	if !is {
+		return at, false, nil, b, nil
+	}
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return 0, false, nil, nil, errStored
+	}
+	b = b[n:]
+	return at, true, b[:size], b[size:], nil
+}

@@ -1,0 +1,238 @@
+package operators
+
+import (
+	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/window"
+)
+
+// StreamTable looks the rows of a stream, port 0, up in a table, port 1. Only
+// the stream makes rows come out; they have its time, timestamp and origin.
+//
+//	port 1   changes ─▶ store: join key ─▶ newest row, or versions (history)
+//	port 0   row ─▶ key ─▶ store ─▶ row with the table's columns
+//
+// A stream's row without a table's row, or with a null in its key, is left out
+// of an inner join (null keys are counted) and has nulls in a left one. With
+// history a row older than that, by its own partition's watermark, finds
+// nothing. An input without ops is a table of inserts, and an insert of a key
+// that is there replaces it; nothing is assumed about partitions.
+func StreamTable(s StreamTableSpec) func(*engine.Context) (engine.Operator, error) {
+	return func(ctx *engine.Context) (engine.Operator, error) {
+		if err := s.check(); err != nil {
+			return nil, err
+		}
+		j := &streamTable{spec: s, ctx: ctx, table: newKeyed(ctx, ctx.Tables[0]), history: s.History.Milliseconds(),
+			left: newJoinKeys(&s.Left), right: newChangeKeys(ctx, &s.Right),
+			row: newJoinRow(s.Columns, true), cols: make([]engine.Column, len(s.Columns))}
+		return j, nil
+	}
+}
+
+type streamTable struct {
+	spec    StreamTableSpec
+	ctx     *engine.Context
+	table   *keyed
+	history int64 // ms
+	left    *joinKeys
+	right   *changeKeys
+	row     *joinRow // the table's
+	deleted timers   // keys whose newest version is a deletion
+
+	out      engine.Batch
+	cols     []engine.Column
+	sel      []int32
+	buf      []byte
+	versions []byte
+}
+
+// Process takes rows of the stream.
+func (j *streamTable) Process(b *engine.Batch, out engine.Emit) error {
+	return j.ProcessPort(0, b, out)
+}
+
+// ProcessPort takes rows of the stream (0) or changes of the table (1).
+func (j *streamTable) ProcessPort(port int, b *engine.Batch, out engine.Emit) error {
+	if port == 1 {
+		return j.right.each(b, func(key string, i int32, is bool) error { return j.put(key, b, i, is) })
+	}
+	if b.Op != nil {
+		return errStreamSide
+	}
+	rows, nulls, err := j.left.of(b, b.Cols, b.Sel, func(i int32, err error) error {
+		return j.ctx.Bad(engine.StageExpression, b, i, err)
+	})
+	if err != nil {
+		return err
+	}
+	if nulls > 0 && j.spec.Kind == InnerJoin {
+		j.ctx.Count("null_keys", nulls)
+	}
+	// The left's columns go through as they are: what is left out is not selected.
+	for o, c := range j.spec.Columns {
+		if c.Right {
+			j.cols[o].Reset(j.spec.Out.Fields[o].Type, b.N)
+			continue
+		}
+		j.cols[o] = b.Cols[c.Column]
+	}
+	j.sel = j.sel[:0]
+	for _, i := range rows {
+		found := false
+		if !j.left.null[i] {
+			if found, err = j.lookup(b, i); err != nil {
+				return err
+			}
+		}
+		if !found {
+			if j.spec.Kind == InnerJoin {
+				continue
+			}
+			j.row.null(j.cols, i, b.N)
+		}
+		j.sel = append(j.sel, i)
+	}
+	if len(j.sel) == 0 {
+		return nil
+	}
+	j.out = *b
+	j.out.Schema, j.out.Cols, j.out.Sel = j.spec.Out, j.cols, j.sel
+	return out(&j.out)
+}
+
+// lookup reads the table's row for row i into the output.
+func (j *streamTable) lookup(b *engine.Batch, i int32) (bool, error) {
+	stored, err := j.table.get(j.left.key(i))
+	if err != nil || stored == nil {
+		return false, err
+	}
+	row, ok := stored[1:], true
+	if j.history > 0 {
+		if b.Time[i] < window.Behind(rowOrigin(b, i), j.history) {
+			j.ctx.Count("older_than_history", 1)
+			return false, nil
+		}
+		if row, ok, err = versionAt(stored, b.Time[i]); err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, j.row.read(j.table.hold(row), j.cols, i, b.N)
+}
+
+// put stores row i as the newest of its key, or, where is is false, that the
+// key has none.
+func (j *streamTable) put(key string, b *engine.Batch, i int32, is bool) error {
+	if j.history > 0 {
+		return j.version(key, b, i, is)
+	}
+	if !is {
+		return j.table.remove(key)
+	}
+	j.buf = j.row.append(append(j.buf[:0], 1), b.Cols, i)
+	return j.table.put(key, j.buf)
+}
+
+// version adds a version to those of its key.
+func (j *streamTable) version(key string, b *engine.Batch, i int32, is bool) error {
+	history, err := j.table.get(key)
+	if err != nil {
+		return err
+	}
+	var row []byte
+	if is {
+		j.buf = j.row.append(j.buf[:0], b.Cols, i)
+		row = j.buf
+	}
+	next, err := addVersion(j.versions[:0], history, b.Time[i], is, row, j.keep())
+	if err != nil {
+		return err
+	}
+	if next != nil {
+		j.versions = next
+	}
+	return j.keepVersions(key, history != nil, next)
+}
+
+// keep is the oldest time that may still be asked for.
+func (j *streamTable) keep() int64 { return window.Behind(j.ctx.Watermark(), j.history) }
+
+func (j *streamTable) keepVersions(key string, was bool, next []byte) error {
+	if next == nil {
+		if was {
+			return j.table.remove(key)
+		}
+		return nil
+	}
+	if at, is, _, _, err := nextVersion(next[1:]); err != nil {
+		return err
+	} else if !is {
+		j.deleted.set(after(at, j.history), key)
+	}
+	return j.table.put(key, next)
+}
+
+// after is t + d for d >= 0, at most engine.MaxTime.
+func after(t, d int64) int64 {
+	if s := t + d; s >= t {
+		return s
+	}
+	return engine.MaxTime
+}
+
+// Advance forgets keys that were deleted longer ago than history.
+func (j *streamTable) Advance(w int64, budget *engine.Budget, _ engine.Emit) (int64, bool, error) {
+	for {
+		_, key, ok := j.deleted.next(w)
+		if !ok {
+			return w, true, nil
+		}
+		history, err := j.table.get(key)
+		if err != nil {
+			return w, false, err
+		}
+		if history == nil {
+			continue
+		}
+		next, err := pruned(nil, history, window.Behind(w, j.history))
+		if err != nil {
+			return w, false, err
+		}
+		if err := j.keepVersions(key, true, next); err != nil {
+			return w, false, err
+		}
+		if !budget.Take(len(key)) {
+			return w, false, nil
+		}
+	}
+}
+
+// Committed and RolledBack keep the timers in step with the store.
+func (j *streamTable) Committed()  { j.deleted.committed() }
+func (j *streamTable) RolledBack() { j.deleted.rolledBack() }
+
+// Recovered finds the keys whose newest version is a deletion.
+func (j *streamTable) Recovered() error {
+	if j.history == 0 {
+		return nil
+	}
+	j.deleted.clear()
+	var failed error
+	err := j.table.each(func(key string, history []byte) bool {
+		at, is, _, _, err := nextVersion(history[1:])
+		if err == nil && !is {
+			j.deleted.set(after(at, j.history), key)
+		}
+		failed = err
+		return err == nil
+	})
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+var (
+	_ engine.Ported    = (*streamTable)(nil)
+	_ engine.Advancer  = (*streamTable)(nil)
+	_ engine.Undoer    = (*streamTable)(nil)
+	_ engine.Recoverer = (*streamTable)(nil)
+)
