@@ -4,7 +4,7 @@ import "strconv"
 
 const histogramDoc = "How the values of x are spread: a list of {\"le\": bound, \"count\": n} in the order of bounds, an empty list of nothing. " +
 	"n is how many values are at most le and greater than the bin before can hold; counts are per bin, not summed up. " +
-	"Bins are 2% wide (DDSketch), and only those with values are listed: at most 2048, beyond which the lowest become one. " +
+	"Bins are 2% wide (DDSketch), and only those with values are listed: at most 2048, of more the values nearest to 0 count as 0. " +
 	"The bounds of infinities and NaN are the texts \"-Inf\", \"+Inf\" and \"NaN\"."
 
 func newHistogram(args []Type) (Aggregate, error) {

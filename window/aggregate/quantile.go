@@ -4,7 +4,7 @@ import "errors"
 
 const quantileDoc = "The value that q (0 to 1) of the values of x are below, as quantile(x, 0.95): a double within 1% of it (DDSketch), null of nothing. " +
 	"It is that of the value at q of the way from the least to the greatest, rounded down; it does not depend on the order of rows. " +
-	"NaN is greater than every number. Bins are 2% wide and at most 2048, enough for positive values over 17 powers of ten; beyond that the lowest become one, and the lowest quantiles inexact."
+	"NaN is greater than every number. Bins are 2% wide and at most 2048, enough for values over 17 powers of ten; where there would be more, the values nearest to 0 count as 0."
 
 var quantileParams = []Param{{Name: "q", Type: Double, Doc: "from 0, the least, to 1, the greatest"}}
 

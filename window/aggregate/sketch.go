@@ -8,9 +8,10 @@ import (
 
 // sketch is a DDSketch: how many values fell into each of the bins, whose
 // bounds are 2% apart. It is what quantile, median and histogram share. Bins
-// are kept in the order of values, only those that have any; beyond
-// sketchBins the lowest ones become one. So the same values give the same
-// bytes in whatever order they came.
+// are kept in the order of values, only those that have any; of more than
+// sketchBins those nearest to 0 count as 0. So the same values give the same
+// bytes in whatever order they came. (The library's own store collapses the
+// lowest bins of each sign, and holds a float for every bin between two.)
 //
 //	accumulator  │ rows │ form, bins │ reference │
 //	bin          │ key u32 │ count u64 │
@@ -119,29 +120,44 @@ func (s sketch) Add(acc []uint64, args []Column, row int32, h Heap) error {
 		plusBin(b, at, 1)
 		return nil
 	}
-	if n == sketchBins { // no room: the lowest two become one
-		acc[2], b = edit(h, acc[2], len(b))
-		if at == 0 {
-			plusBin(b, 0, 1)
-			return nil
-		}
-		at--
-		first := le.Uint64(b[4:])
-		if at == 0 { // it would be the lowest itself
-			le.PutUint32(b, key)
-			plusBin(b, 0, 1)
-			return nil
-		}
-		plusBin(b, 1, first)
-		copy(b, b[binBytes:binBytes*(at+1)])
-	} else {
-		acc[2], b = edit(h, acc[2], max(room(binBytes*(n+1)), len(b)))
-		copy(b[binBytes*(at+1):], b[binBytes*at:binBytes*n])
-		n++
-	}
+	acc[2], b = edit(h, acc[2], max(room(binBytes*(n+1)), len(b)))
+	copy(b[binBytes*(at+1):], b[binBytes*at:binBytes*n])
 	setBin(b, at, key, 1)
-	acc[1] = sketchForm | uint64(n)
+	acc[1] = sketchForm | uint64(shrink(b, n+1))
 	return nil
+}
+
+// shrink brings n bins down to sketchBins, that of 0 among them: those nearest
+// to 0 go into it.
+func shrink(b []byte, n int) int {
+	for n >= sketchBins {
+		zero := searchBin(b, n, sketchZero)
+		behind := zero
+		if zero < n && le.Uint32(b[binBytes*zero:]) == sketchZero {
+			behind++
+		}
+		if n-(behind-zero) < sketchBins {
+			break
+		}
+		at := behind
+		if zero > 0 && (behind == n || sketchZero-le.Uint32(b[binBytes*(zero-1):]) <= le.Uint32(b[binBytes*behind:])-sketchZero) {
+			at = zero - 1
+		}
+		if behind == zero {
+			le.PutUint32(b[binBytes*at:], sketchZero)
+			continue
+		}
+		plusBin(b, zero, le.Uint64(b[binBytes*at+4:]))
+		n = cutBin(b, at, n)
+	}
+	return n
+}
+
+// cutBin takes a bin out.
+func cutBin(b []byte, at, n int) int {
+	copy(b[binBytes*at:], b[binBytes*(at+1):binBytes*n])
+	clear(b[binBytes*(n-1) : binBytes*n])
+	return n - 1
 }
 
 func setBin(b []byte, at int, key uint32, count uint64) {
@@ -198,18 +214,9 @@ func (sketch) Merge(acc, from []uint64, h Heap) error {
 	// What is left of acc's own is in place; equal ones left a gap behind it.
 	copy(b[binBytes*i:], b[binBytes*into:binBytes*(n+m)])
 	total := i + n + m - into
-	if cut := total - sketchBins; cut > 0 {
-		low := uint64(0)
-		for k := range cut {
-			low += le.Uint64(b[binBytes*k+4:])
-		}
-		copy(b, b[binBytes*cut:binBytes*total])
-		total = sketchBins
-		plusBin(b, 0, low)
-	}
 	clear(b[binBytes*total : binBytes*(n+m)])
 	acc[0] += from[0]
-	acc[1], acc[2] = sketchForm|uint64(total), ref
+	acc[1], acc[2] = sketchForm|uint64(shrink(b, total)), ref
 	return nil
 }
 
@@ -228,31 +235,32 @@ func (sketch) Unmerge(acc, from []uint64, h Heap) error {
 	return nil
 }
 
-// takeBin takes count values out of a bin; out of the lowest ones where it has
-// become one with them.
+// takeBin takes count values out of a bin, and those that it has not out of
+// that of 0, which they have gone into.
 func takeBin(acc []uint64, key uint32, count uint64, h Heap) {
-	for count > 0 {
+	for _, key := range [2]uint32{key, sketchZero} {
 		b, n := get(h, acc[2]), int(acc[1]&sketchCount)
-		at := min(searchBin(b, n, key), n-1)
-		if at < 0 {
-			return
+		at := searchBin(b, n, key)
+		if at == n || le.Uint32(b[binBytes*at:]) != key {
+			continue
 		}
 		have := le.Uint64(b[binBytes*at+4:])
 		take := min(count, have)
 		count -= take
 		acc[0] -= take
-		switch {
-		case take < have:
-			acc[2], b = edit(h, acc[2], len(b))
-			le.PutUint64(b[binBytes*at+4:], have-take)
-		case n == 1:
+		if take == have && n == 1 {
 			drop(h, acc[2])
 			clear(acc[:3])
-		default:
-			acc[2], b = edit(h, acc[2], len(b))
-			copy(b[binBytes*at:], b[binBytes*(at+1):binBytes*n])
-			clear(b[binBytes*(n-1) : binBytes*n])
-			acc[1] = sketchForm | uint64(n-1)
+			return
+		}
+		acc[2], b = edit(h, acc[2], len(b))
+		if take == have {
+			acc[1] = sketchForm | uint64(cutBin(b, at, n))
+		} else {
+			le.PutUint64(b[binBytes*at+4:], have-take)
+		}
+		if count == 0 {
+			return
 		}
 	}
 }
