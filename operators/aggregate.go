@@ -1,9 +1,9 @@
 package operators
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,8 +36,25 @@ type AggregateSpec struct {
 	Having     *expr.Program // over Out; nil: all
 	Update     bool          // emit: update (always so without a window)
 	Throttle   time.Duration // of updates; 0: at each commit
-	TableInput bool          // rows are changes: old ones are taken back
+	// TableInput: rows are changes, and old ones are taken back. Under a window
+	// the rows must have one themselves (window_end): an old row is then in the
+	// window of the new one.
+	TableInput bool
+	LateSide   bool // late rows go to Context.Side(1, …) as they came
+	// TTL deletes a key's row once the watermark passes the time of its newest
+	// row by so much (no window only); 0: never.
+	TTL time.Duration
+
+	// plain merges all panes of a window whenever one is asked for, as the judge
+	// of what is quicker.
+	plain bool
 }
+
+// The columns of windowed rows.
+const (
+	windowStart = "window_start"
+	windowEnd   = "window_end"
+)
 
 // An accumulator of a key and pane:
 //
@@ -51,17 +68,38 @@ const (
 
 // AggregateStores lists the one store of an aggregate.
 func AggregateStores(name string, s AggregateSpec) []state.Spec {
+	switch s.Window.Kind {
+	case "sliding":
+		return []state.Spec{slidingStore(name, s)}
+	case "session":
+		return []state.Spec{sessionStore(name, s)}
+	case "count":
+		return []state.Spec{countStore(name, s)}
+	}
+	s = s.same()
 	f := state.FamilySpec{Words: accHead}
 	update := s.Update || s.Window.Kind == ""
-	print := []string{fmt.Sprintf("aggregate/1 %+v update=%v", s.Window, update)}
-	for i, g := range s.Group {
-		print = append(print, g.Name+":"+s.Out.Fields[i].Type.String())
-	}
 	for _, a := range s.Aggregates {
 		for _, w := range a.Fn.Blobs() {
 			f.Blobs = append(f.Blobs, f.Words+w)
 		}
 		f.Words += a.Fn.Words()
+	}
+	spec := state.Spec{Name: name, Fingerprint: s.print("aggregate/1", update)}
+	spec.Families[state.Panes] = f
+	if update {
+		spec.Families[state.Sent] = f
+	}
+	return []state.Spec{spec}
+}
+
+// print is what must stay the same for stored accumulators to be read.
+func (s AggregateSpec) print(format string, update bool) string {
+	print := []string{fmt.Sprintf("%s %s update=%v", format, s.Window, update)}
+	for i, g := range s.Group {
+		print = append(print, g.Name+":"+s.Out.Fields[i].Type.String())
+	}
+	for _, a := range s.Aggregates {
 		// The types of the arguments, too: the words of sum(x) are others when x
 		// has become a double.
 		text := a.Name + "=" + a.Text
@@ -73,12 +111,17 @@ func AggregateStores(name string, s AggregateSpec) []state.Spec {
 		}
 		print = append(print, text)
 	}
-	spec := state.Spec{Name: name, Fingerprint: strings.Join(print, "\n")}
-	spec.Families[state.Panes] = f
-	if update {
-		spec.Families[state.Sent] = f
+	return strings.Join(print, "\n")
+}
+
+// same makes a grouping of what the window of the input's rows asks for: their
+// window_start is a group column, and the window that ends at their window_end
+// has one pane.
+func (s AggregateSpec) same() AggregateSpec {
+	if s.Window.Kind == "same" {
+		s.Group = append(slices.Clip(s.Group), GroupColumn{Name: windowStart, From: s.In.Lookup(windowStart)})
 	}
-	return []state.Spec{spec}
+	return s
 }
 
 // Aggregate is the keyed aggregation: rows are folded into panes, and a
@@ -88,29 +131,47 @@ func AggregateStores(name string, s AggregateSpec) []state.Spec {
 //	watermark ─▶ windows that end ─▶ merged rows         Advance (close)
 //	commit ─▶ windows that changed ─▶ old row, new row   Flush (update)
 func Aggregate(s AggregateSpec) func(*engine.Context) (engine.Operator, error) {
+	switch s.Window.Kind {
+	case "sliding":
+		return newSlider(s)
+	case "session":
+		return newSessions(s)
+	case "count":
+		return newCounter(s)
+	}
 	return func(ctx *engine.Context) (engine.Operator, error) {
-		assign, err := window.New(s.Window)
+		s, own := s.same(), s.Window
+		if own.Kind == "same" {
+			if s.In.Lookup(windowStart) < 0 || s.In.Lookup(windowEnd) < 0 {
+				return nil, errors.New("the window of the input's rows is asked for, and they have none")
+			}
+			own = window.Spec{Kind: "tumbling", Size: 1}
+		}
+		assign, err := window.New(own)
 		if err != nil {
 			return nil, err
 		}
-		if s.TableInput && s.Window.Kind != "" {
-			return nil, errors.New("a window over a table is not supported yet")
+		if s.TableInput && s.Window.Kind != "" && s.In.Lookup(windowEnd) < 0 {
+			return nil, errors.New("a window over a table needs rows that have a window themselves: else nothing says when an old row was")
 		}
 		a := &aggregator{spec: s, ctx: ctx, table: ctx.Tables[0], assign: assign, closedTo: engine.MinTime,
 			now: newSide(s), fold: newFold(s.Aggregates), windowed: s.Window.Kind != "",
-			update: s.Update || s.Window.Kind == ""}
+			update: s.Update || s.Window.Kind == "", ends: -1}
 		a.bad = func(row int32, err error) error { return ctx.Bad(engine.StageExpression, a.batch, row, err) }
 		if s.TableInput {
 			a.before = newSide(s)
 		}
 		a.splits = 1
 		if a.windowed {
-			// How many windows a row can be in: the room for partly late rows. Where
-			// size is no multiple of advance some rows are in one window more.
-			end := assign.EndsAfter(0)
-			size, advance := end-assign.Start(end), assign.NextEnd(end)-end
-			a.splits = (size + advance - 1) / advance
+			// How many windows a row can be in: the room for partly late rows.
+			a.splits = assign.Overlap()
+			last := assign.LastEnd(0)
+			a.far = engine.MaxTime/(a.splits+1) - 4*(last-assign.Start(last))
 		}
+		if own != s.Window {
+			a.ends = s.In.Lookup(windowEnd)
+		}
+		a.late = newLateRows(ctx, s.LateSide)
 		a.out = newResults(a)
 		if s.Having != nil {
 			op, err := Filter(s.Having)(ctx)
@@ -134,6 +195,11 @@ type aggregator struct {
 	// the first k of them goes to the pane's k-th part, which those windows do
 	// not take; its id in the table is end*splits + k.
 	splits int64
+	far    int64 // no event time is further from 0: ids are ends times splits
+	ends   int   // the column that has the windows' ends (same), or -1
+	times  []int64
+	same   []int64 // scratch of timesOf
+	late   *lateRows
 
 	now    *side
 	before *side // of changes of a table; else nil
@@ -170,9 +236,12 @@ type paneCache struct {
 
 // Process folds one batch.
 func (a *aggregator) Process(b *engine.Batch, out engine.Emit) error {
-	a.batch = b
+	a.batch, a.times = b, a.timesOf(b)
 	if b.Op != nil {
-		return a.changes(b)
+		if err := a.changes(b); err != nil {
+			return err
+		}
+		return a.late.send(b)
 	}
 	sel, nulls, err := a.now.rows(a.table, b, b.Cols, b.Sel, a.bad)
 	if err != nil {
@@ -186,7 +255,27 @@ func (a *aggregator) Process(b *engine.Batch, out engine.Emit) error {
 			return err
 		}
 	}
-	return nil
+	return a.late.send(b)
+}
+
+// timesOf gives the times by which rows have their windows: their event times,
+// or, for the windows that they have, just before these end.
+func (a *aggregator) timesOf(b *engine.Batch) []int64 {
+	if a.ends < 0 {
+		return b.Time
+	}
+	if cap(a.same) < b.N {
+		a.same = make([]int64, b.N)
+	}
+	a.same = a.same[:b.N]
+	for _, i := range b.Sel {
+		cols := b.Cols
+		if b.Op != nil && b.Op[i] == engine.Delete {
+			cols = b.Old
+		}
+		a.same[i] = cols[a.ends].Ints[i] - 1
+	}
+	return a.same
 }
 
 // changes folds the changes of a table in their order: a batch may change one
@@ -237,7 +326,7 @@ func (a *aggregator) changes(b *engine.Batch) error {
 // row folds row i of a side, or takes it back.
 func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
 	pane, id := a.pane.pane, a.pane.id
-	if t := b.Time[i]; pane == nil || t < a.pane.from || t >= a.pane.end || b.Origin != nil && window.Behind(b.Origin[i], a.spec.Window.Grace) >= a.pane.first {
+	if t := a.times[i]; pane == nil || t < a.pane.from || t >= a.pane.end || b.Origin != nil && window.Behind(b.Origin[i], a.spec.Window.Grace) >= a.pane.first {
 		var err error
 		if pane, id, err = a.place(b, i); pane == nil {
 			return err // nil where the row is late: that is reported
@@ -271,24 +360,21 @@ func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
 	return nil
 }
 
-var errLate = errors.New("late: every window of the row has closed")
-
 // place finds the pane of row i, or nil where the row is late for all its
 // windows, or has gone wrong.
 func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error) {
-	t := b.Time[i]
+	t := a.times[i]
 	c := &a.pane
 	if !a.windowed {
 		*c = paneCache{from: engine.MinTime, end: engine.MaxTime, first: engine.MaxTime, id: engine.MaxTime, pane: a.table.Open(state.Panes, engine.MaxTime)}
 		return c.pane, c.id, nil
 	}
 	if c.pane == nil || t < c.from || t >= c.end {
-		// Ids are ends times splits.
-		if far := engine.MaxTime/(a.splits+1) - 2*a.spec.Window.Size; t > far || t < -far {
+		if t > a.far || t < -a.far {
 			return nil, 0, a.ctx.Bad(engine.StageAggregate, b, i, fmt.Errorf("the event time %d is beyond what windows can hold", t))
 		}
 		end := a.assign.PaneEnd(t)
-		*c = paneCache{from: end - a.assign.PaneWidth(), end: end, first: a.assign.FirstEnd(t), last: a.assign.LastEnd(t), id: end * a.splits}
+		*c = paneCache{from: a.assign.PaneStart(t), end: end, first: a.assign.FirstEnd(t), last: a.assign.LastEnd(t), id: end * a.splits}
 	}
 	horizon := engine.MinTime
 	if b.Origin != nil {
@@ -306,11 +392,8 @@ func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error)
 		return c.pane, c.id, nil
 	}
 	if c.last <= horizon {
-		if c.last > byOrigin {
-			// Its own partition is not past the window: idleness was assumed.
-			a.ctx.Count("late_after_idle", 1)
-		}
-		return nil, 0, a.ctx.Bad(engine.StageLate, b, i, errLate)
+		// Where its own partition is not past the window idleness was assumed.
+		return nil, 0, a.late.add(b, i, c.last > byOrigin)
 	}
 	id := c.id
 	for end := range window.Ends(a.assign, t) {
@@ -478,35 +561,15 @@ func (a *aggregator) sink(out engine.Emit) engine.Emit {
 }
 
 // Remember is the time that has passed and the close cursor.
-func (a *aggregator) Remember() []byte {
-	b := binary.AppendVarint([]byte{1}, a.closedTo)
-	if a.cursor.on {
-		b = binary.AppendVarint(b, a.cursor.end)
-		b = append(b, a.cursor.after...)
-	}
-	return b
-}
+func (a *aggregator) Remember() []byte { return rememberTime(a.closedTo, a.cursor) }
 
 // Recall reads what Remember wrote.
 func (a *aggregator) Recall(b []byte) error {
-	if len(b) == 0 || b[0] != 1 {
-		return errors.New("the aggregate's cursor does not decode")
+	closedTo, c, err := recallTime(b)
+	if err == nil {
+		a.closedTo, a.cursor, a.pane = closedTo, c, paneCache{}
 	}
-	b = b[1:]
-	closedTo, n := binary.Varint(b)
-	if n <= 0 {
-		return errors.New("the aggregate's cursor does not decode")
-	}
-	a.closedTo, a.cursor = closedTo, cursor{}
-	if b = b[n:]; len(b) > 0 {
-		end, n := binary.Varint(b)
-		if n <= 0 {
-			return errors.New("the aggregate's cursor does not decode")
-		}
-		a.cursor = cursor{on: true, end: end, after: string(b[n:])}
-	}
-	a.pane = paneCache{}
-	return nil
+	return err
 }
 
 // Recovered drops restored panes whose windows have all closed, and finds the

@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/leatstream/leat/engine"
@@ -138,6 +139,8 @@ type fold struct {
 	blobs     bool
 	blobWords []int
 	undo      []uint64
+	refs      []uint64 // scratch of keep
+	names     []string
 }
 
 // step is one aggregate: its number, and its words of the accumulator.
@@ -154,6 +157,7 @@ func newFold(columns []AggregateColumn) *fold {
 		s := step{k: k, from: f.words, to: f.words + c.Fn.Words(), fn: c.Fn}
 		s.back, _ = c.Fn.(aggregate.Subtracter)
 		f.at = append(f.at, f.words)
+		f.names = append(f.names, c.Name)
 		for _, w := range c.Fn.Blobs() {
 			f.blobWords = append(f.blobWords, f.words+w)
 			f.blobs = true
@@ -196,6 +200,52 @@ func (f *fold) row(acc []uint64, a *arguments, i int32, back bool, h aggregate.H
 		}
 	}
 	return nil
+}
+
+// merge folds the accumulator of a later pane, or part, into acc.
+func (f *fold) merge(acc, from []uint64, h aggregate.Heap) error {
+	if from[accRows] == 0 {
+		if acc[accRows] == 0 {
+			acc[accTime] = from[accTime] // of a table's group that is empty now: of its deletion
+		}
+		return nil
+	}
+	if acc[accRows] == 0 && !f.blobs {
+		copy(acc, from[:f.words])
+		return nil
+	}
+	if acc[accRows] == 0 || int64(from[accTime]) > int64(acc[accTime]) {
+		acc[accTime] = from[accTime]
+	}
+	acc[accRows] += from[accRows]
+	for n := range f.steps {
+		s := &f.steps[n]
+		if err := s.fn.Merge(acc[s.from:s.to], from[s.from:s.to], h); err != nil {
+			return fmt.Errorf("merge %s: %w", f.names[s.k], err)
+		}
+	}
+	return nil
+}
+
+// keep makes to, an accumulator of a table, a copy of from, whose bytes are in
+// heap. Words behind the accumulator are copied as they are.
+func (f *fold) keep(to, from []uint64, table *state.Table, heap aggregate.Heap) {
+	if !f.blobs {
+		copy(to, from)
+		return
+	}
+	f.refs = f.refs[:0]
+	for _, w := range f.blobWords {
+		f.refs = append(f.refs, to[w])
+	}
+	copy(to, from)
+	for n, w := range f.blobWords {
+		if from[w] == 0 {
+			to[w] = table.Put(f.refs[n], nil)
+			continue
+		}
+		to[w] = table.Put(f.refs[n], heap.Get(from[w]))
+	}
 }
 
 // columnOf shows a column to the aggregates, which know nothing of the engine;

@@ -1,9 +1,6 @@
 package operators
 
 import (
-	"fmt"
-	"slices"
-
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/state"
 	"github.com/leatstream/leat/window/aggregate"
@@ -37,6 +34,9 @@ func newResults(a *aggregator) *results {
 	r := &results{a: a, acc: make([]uint64, a.fold.words), first: len(a.spec.Group)}
 	if a.windowed {
 		r.first += 2
+	}
+	if a.ends >= 0 {
+		r.first-- // window_start is one of the group
 	}
 	b := &r.batch
 	b.Schema = a.spec.Out
@@ -122,29 +122,7 @@ func (r *results) key(key string, panes []*state.Pane, acc func(id int64) []uint
 	return r.row(key, slot, ok)
 }
 
-func (r *results) merge(from []uint64) error {
-	if from[accRows] == 0 {
-		if r.acc[accRows] == 0 {
-			r.acc[accTime] = from[accTime] // of a table's group that is empty now: of its deletion
-		}
-		return nil
-	}
-	if r.acc[accRows] == 0 && !r.a.fold.blobs {
-		copy(r.acc, from)
-		return nil
-	}
-	if r.acc[accRows] == 0 || int64(from[accTime]) > int64(r.acc[accTime]) {
-		r.acc[accTime] = from[accTime]
-	}
-	r.acc[accRows] += from[accRows]
-	for n := range r.a.fold.steps {
-		s := &r.a.fold.steps[n]
-		if err := s.fn.Merge(r.acc[s.from:s.to], from[s.from:s.to], &r.heap); err != nil {
-			return fmt.Errorf("merge %s: %w", r.a.spec.Aggregates[s.k].Name, err)
-		}
-	}
-	return nil
-}
+func (r *results) merge(from []uint64) error { return r.a.fold.merge(r.acc, from, &r.heap) }
 
 // overflowed reports a window whose panes fit one by one and not together: it
 // is an error row that carries the group and the window.
@@ -220,7 +198,11 @@ func (r *results) write(cols []engine.Column, views []aggregate.Column, key stri
 	a.now.group.decode(key, cols, i)
 	if a.windowed {
 		g := len(a.spec.Group)
-		cols[g].Ints[i], cols[g+1].Ints[i] = r.start, r.end
+		if a.ends < 0 {
+			cols[g].Ints[i] = r.start
+			g++
+		}
+		cols[g].Ints[i] = r.end
 		if a.update {
 			cols[len(cols)-1].Bools[i] = final
 		}
@@ -261,19 +243,7 @@ func equal(x, y *engine.Column, i int32) bool {
 // keep makes the merged accumulator what was sent of the key.
 func (r *results) keep(slot state.Slot) {
 	acc, _ := r.sent.Write(slot)
-	if !r.a.fold.blobs {
-		copy(acc, r.acc)
-		return
-	}
-	old := slices.Clone(acc)
-	copy(acc, r.acc)
-	for _, w := range r.a.fold.blobWords {
-		if r.acc[w] == 0 {
-			acc[w] = r.a.table.Put(old[w], nil)
-			continue
-		}
-		acc[w] = r.a.table.Put(old[w], r.heap.Get(r.acc[w]))
-	}
+	r.a.fold.keep(acc, r.acc, r.a.table, &r.heap)
 }
 
 func (r *results) next() error {

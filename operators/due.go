@@ -1,0 +1,139 @@
+package operators
+
+import (
+	"strings"
+
+	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/state"
+)
+
+// due tells which keys may have a window to close, and from when on. Like a
+// timer (timers.go) an entry is a question, at or before the true time, and in
+// no format. As long as all keys are in memory they are known by their slots,
+// which costs no memory per entry; of a table with spilled keys by their bytes.
+type due struct {
+	table *state.Table
+	heap  []dueSlot
+	armed []int64 // by slot: its earliest entry; MaxTime: none
+	keys  *timers // in place of both: some keys have been spilled
+}
+
+type dueSlot struct {
+	at   int64
+	slot state.Slot
+}
+
+func (a dueSlot) before(b dueSlot) bool { return a.at < b.at || a.at == b.at && a.slot < b.slot }
+
+// set makes a key due at or before at.
+func (d *due) set(at int64, slot state.Slot) {
+	if d.keys != nil {
+		d.keys.set(at, d.table.Key(slot))
+		return
+	}
+	for int(slot) >= len(d.armed) {
+		d.armed = append(d.armed, engine.MaxTime)
+	}
+	if d.armed[slot] <= at {
+		return
+	}
+	d.armed[slot] = at
+	d.heap = append(d.heap, dueSlot{at, slot})
+	h := d.heap
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !h[i].before(h[up]) {
+			break
+		}
+		h[i], h[up] = h[up], h[i]
+		i = up
+	}
+}
+
+// peek is the earliest time at which a key may be due; MaxTime: none is.
+func (d *due) peek() int64 {
+	if d.keys != nil {
+		if at, ok := d.keys.peek(); ok {
+			return at
+		}
+		return engine.MaxTime
+	}
+	if len(d.heap) == 0 {
+		return engine.MaxTime
+	}
+	return d.heap[0].at
+}
+
+// next takes the earliest key that is due before limit. found is false where
+// it has no state any more.
+func (d *due) next(limit int64) (slot state.Slot, found, ok bool, err error) {
+	if limit == engine.MinTime {
+		return 0, false, false, nil
+	}
+	if d.keys != nil {
+		_, key, ok := d.keys.next(limit - 1)
+		if !ok {
+			return 0, false, false, nil
+		}
+		slot, found, err = d.table.Find(key)
+		return slot, found, true, err
+	}
+	for len(d.heap) > 0 && d.heap[0].at < limit {
+		x := d.pop()
+		if d.armed[x.slot] != x.at {
+			continue // an earlier one was set after it, and taken
+		}
+		d.armed[x.slot] = engine.MaxTime
+		return x.slot, true, true, nil
+	}
+	return 0, false, false, nil
+}
+
+func (d *due) pop() dueSlot {
+	h := d.heap
+	top, last := h[0], len(h)-1
+	h[0] = h[last]
+	h = h[:last]
+	d.heap = h
+	for i := 0; ; {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < last; c++ {
+			if h[c].before(h[least]) {
+				least = c
+			}
+		}
+		if least == i {
+			return top
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+}
+
+// follow must be asked before slots are used: where keys have been spilled
+// since, entries by slot mean nothing any more.
+func (d *due) follow(from int64) error {
+	if d.keys != nil || !d.table.Spilled() {
+		return nil
+	}
+	return d.rebuild(from)
+}
+
+// rebuild makes all keys due from on: after a rollback, a restart, a spill.
+func (d *due) rebuild(from int64) error {
+	d.heap, d.keys = d.heap[:0], nil
+	for i := range d.armed {
+		d.armed[i] = engine.MaxTime
+	}
+	if !d.table.Spilled() {
+		for _, slot := range d.table.Active(state.Panes, engine.MinTime, engine.MaxTime, nil) {
+			d.set(from, slot)
+		}
+		return nil
+	}
+	d.keys = new(timers)
+	return d.table.Scan(state.Panes, engine.MinTime, engine.MaxTime, "", func(key string, _ func(int64) []uint64) bool {
+		d.keys.set(from, strings.Clone(key))
+		return true
+	})
+}
