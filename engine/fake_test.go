@@ -29,6 +29,10 @@ type fake struct {
 	end   func(s *fakeSession, offsets []engine.OffsetCommit) (engine.Outcome, error)
 	read  func(tp engine.TopicPartition) error
 	pause func(on bool)
+	// withhold: topics whose rows no poll returns.
+	withhold map[engine.Topic]bool
+	// pace is how long a poll takes.
+	pace time.Duration
 }
 
 func newFake(partitions map[engine.Topic]int) *fake {
@@ -65,7 +69,7 @@ func (f *fake) topic(topic engine.Topic) []engine.Record {
 }
 
 func (f *fake) rows(tp engine.TopicPartition, from, to int) *engine.Rows {
-	rows := &engine.Rows{Topic: tp.Topic, Partition: tp.Partition}
+	rows := &engine.Rows{Topic: tp.Topic, Partition: tp.Partition, End: engine.Offset(len(f.logs[tp]))}
 	for i, r := range f.logs[tp][from:to] {
 		rows.Keys, rows.Values = append(rows.Keys, r.Key), append(rows.Values, r.Value)
 		rows.Times, rows.Offsets = append(rows.Times, r.Time), append(rows.Offsets, int64(from+i))
@@ -113,11 +117,14 @@ func (s *fakeSession) Assignment() (int64, []engine.TopicPartition) {
 }
 
 func (s *fakeSession) Poll(ctx context.Context, most int, wait time.Duration) ([]*engine.Rows, error) {
+	if s.pace > 0 {
+		time.Sleep(s.pace)
+	}
 	s.mu.Lock()
 	var all []*engine.Rows
 	for _, tp := range s.owned {
 		at, ok := s.pos[tp]
-		if end := engine.Offset(len(s.logs[tp])); ok && s.run[tp] && at < end && s.seen == s.generation {
+		if end := engine.Offset(len(s.logs[tp])); ok && !s.withhold[tp.Topic] && s.run[tp] && at < end && s.seen == s.generation {
 			to := min(end, at+engine.Offset(most))
 			all = append(all, s.rows(tp, int(at), int(to)))
 			s.pos[tp] = to

@@ -72,6 +72,26 @@ func (t *Task) keepsTime(source int) bool {
 	return !t.sub.Sources[source].Timeless || !slices.ContainsFunc(t.sub.Sources, func(s *SourceSpec) bool { return !s.Timeless })
 }
 
+// time is the watermark of the task's sources as people see it: the least of
+// those that are not idle, or of all.
+func (t *Task) time() (w int64, idle bool) {
+	live, all := MaxTime, MaxTime
+	idle = true
+	for _, in := range t.inputs {
+		if !t.keepsTime(in.mark) {
+			continue
+		}
+		all = min(all, t.marks[in.mark])
+		if !in.isIdle() {
+			live, idle = min(live, t.marks[in.mark]), false
+		}
+	}
+	if idle {
+		return all, true
+	}
+	return live, false
+}
+
 // connect makes the node the reader of its inputs.
 func (t *Task) connect(n *node) error {
 	ported, _ := n.op.(Ported)

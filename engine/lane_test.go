@@ -29,7 +29,11 @@ var tumbling = shape{size: 10 * time.Second, includeValue: true, policies: map[e
 
 func work(t *testing.T, f *fake, s shape, change ...func(*engine.Options)) *running {
 	t.Helper()
-	topo := s.topology(t)
+	return workOn(t, f, s.topology(t), change...)
+}
+
+func workOn(t *testing.T, f *fake, topo *engine.Topology, change ...func(*engine.Options)) *running {
+	t.Helper()
 	plan, err := engine.MakePlan(t.Context(), topo, f.Cluster())
 	if err != nil {
 		t.Fatal(err)

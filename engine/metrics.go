@@ -178,12 +178,7 @@ func (m *Metrics) EventToScreen(_ string, seconds float64) { m.screen.Observe(se
 
 // publish shows a task's time and size to other goroutines, at each commit.
 func (t *Task) publish() {
-	w := MaxTime
-	for s, m := range t.marks {
-		if t.keepsTime(s) {
-			w = min(w, m)
-		}
-	}
+	w, _ := t.time()
 	t.Stats.Watermark.Store(w)
 	if t.lease != nil {
 		n := int64(0)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unsafe"
@@ -37,7 +38,7 @@ const (
 type repartition struct {
 	ctx     *Context
 	topic   Topic
-	schema  *Schema
+	wire    *Schema // for the names of key columns
 	key     []int
 	every   int64 // ms of event time
 	n       int
@@ -57,8 +58,22 @@ type repartition struct {
 // the wire key of keyCols, with their event time and origin, and stamps the
 // task's watermark behind them.
 func Repartition(topic Topic, schema *Schema, keyCols []int, every time.Duration) func(*Context) (Operator, error) {
+	return RepartitionAs(topic, schema, keyCols, nil, every)
+}
+
+// RepartitionAs is Repartition with the names that the columns have in a key of
+// several: those that the other side of a join used. nil: their own.
+func RepartitionAs(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration) func(*Context) (Operator, error) {
+	wire := schema
+	if names != nil {
+		fields := slices.Clone(schema.Fields)
+		for i, c := range keyCols {
+			fields[c].Name = names[i]
+		}
+		wire = &Schema{Fields: fields}
+	}
 	return func(ctx *Context) (Operator, error) {
-		r := &repartition{ctx: ctx, topic: topic, schema: schema, key: keyCols, every: max(every, StampEvery).Milliseconds(), n: ctx.Partitions(topic), stamped: MinTime}
+		r := &repartition{ctx: ctx, topic: topic, wire: wire, key: keyCols, every: max(every, StampEvery).Milliseconds(), n: ctx.Partitions(topic), stamped: MinTime}
 		r.Committed()
 		if r.n <= 0 {
 			return nil, fmt.Errorf("topic %s has no partitions", topic)
@@ -83,8 +98,8 @@ func (r *repartition) Process(b *Batch, _ Emit) error {
 			r.write(b, cols, i, op)
 			continue
 		}
-		before, okBefore := AppendKey(nil, &Batch{Schema: b.Schema, Cols: b.Old}, r.key, i)
-		after, okAfter := AppendKey(nil, b, r.key, i)
+		before, okBefore := AppendKey(nil, &Batch{Schema: r.wire, Cols: b.Old}, r.key, i)
+		after, okAfter := AppendKey(nil, &Batch{Schema: r.wire, Cols: b.Cols}, r.key, i)
 		if okBefore && okAfter && string(before) == string(after) {
 			r.write(b, b.Cols, i, Update)
 			continue
@@ -96,7 +111,7 @@ func (r *repartition) Process(b *Batch, _ Emit) error {
 }
 
 func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
-	key, ok := AppendKey(r.scratch[:0], &Batch{Schema: b.Schema, Cols: cols}, r.key, i)
+	key, ok := AppendKey(r.scratch[:0], &Batch{Schema: r.wire, Cols: cols}, r.key, i)
 	if !ok {
 		r.scratch = key
 		r.ctx.Count("null_keys", 1)

@@ -57,7 +57,12 @@ type committed struct {
 }
 
 func newRig(t testing.TB, s shape, partitions int, seed uint64) *rig {
-	r := &rig{t: t, rng: rand.New(rand.NewPCG(seed, 7)), topo: s.topology(t), partitions: partitions, now: epoch, batch: 100, budget: 1000,
+	t.Helper()
+	return newRigOf(t, s.topology(t), partitions, seed)
+}
+
+func newRigOf(t testing.TB, topo *engine.Topology, partitions int, seed uint64) *rig {
+	r := &rig{t: t, rng: rand.New(rand.NewPCG(seed, 7)), topo: topo, partitions: partitions, now: epoch, batch: 100, budget: 1000,
 		logs: map[engine.TopicPartition][]engine.Record{}, group: map[engine.TopicPartition]engine.OffsetCommit{}}
 	r.boot()
 	return r
@@ -128,12 +133,16 @@ func (r *rig) open(sub *engine.SubTopology, p engine.Partition) *rigTask {
 	r.check(err)
 	states, stateful := found.StateOffsets()
 	for _, tp := range task.Inputs() {
-		c := r.group[tp]
+		c, known := r.group[tp]
 		if at, ok := states[tp]; stateful && (!ok || at != c.Offset) {
 			r.t.Fatalf("task %s: its state has seen %s up to %d, the group says %d", task.ID, tp.Topic, at, c.Offset)
 		}
 		meta, _ := engine.DecodeOffsetMeta(c.Metadata)
 		task.Take(tp, c.Offset, meta, r.now)
+		task.Ends(tp, engine.Offset(len(r.logs[tp])))
+		if !known {
+			task.ReadFirst(tp, engine.Offset(len(r.logs[tp])))
+		}
 	}
 	r.check(task.Recovered(found, r.now))
 	return &rigTask{task, sub}
@@ -151,8 +160,9 @@ func (r *rig) turn(t *rigTask) (busy bool) {
 	if !t.Closing() {
 		for range 1 + r.rng.IntN(3) {
 			for _, tp := range t.Inputs() {
-				at, end := int(t.Positions()[tp]), len(r.logs[tp])
-				if at >= end || r.rng.IntN(4) == 0 {
+				at, end := int(t.Next(tp)), len(r.logs[tp])
+				t.Ends(tp, engine.Offset(end))
+				if at >= end || t.Paused(tp) || r.rng.IntN(4) == 0 {
 					busy = busy || at < end
 					continue
 				}

@@ -75,16 +75,11 @@ func (s *TaskStats) Counters() map[string]int64 {
 
 // Snapshot tells where the task stands; called by the task's own goroutine.
 func (t *Task) Snapshot() TaskSnapshot {
-	s := TaskSnapshot{Watermark: MaxTime, LagRecords: t.Stats.LagRecords.Load(), Idle: true}
+	s := TaskSnapshot{LagRecords: t.Stats.LagRecords.Load()}
+	s.Watermark, s.Idle = t.time()
 	for _, in := range t.inputs {
 		if in.stalled {
 			s.Holding = string(in.tp.Topic) + "/" + itoa(int64(in.tp.Partition))
-		}
-	}
-	for _, in := range t.inputs {
-		if t.keepsTime(in.mark) {
-			s.Watermark = min(s.Watermark, t.marks[in.mark])
-			s.Idle = s.Idle && in.isIdle()
 		}
 	}
 	for k, v := range t.Stats.Counters() {
