@@ -12,7 +12,8 @@ import (
 // had taken it, is left out of all.
 //
 // Over a table a row that moves from one case to another is a delete in the
-// one, and an insert in the other.
+// one, and then an insert in the other: in this order also where both come
+// together again.
 func Branch(whens []*expr.Program) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
 		f := &brancher{ctx: ctx, outs: make([]branchOut, len(whens)+1)}
@@ -37,14 +38,13 @@ type branchOut struct {
 	b   engine.Batch
 	sel []int32
 	ops []engine.Op
+	del bool // there is a delete among sel
 }
 
 // Process splits one batch.
 func (f *brancher) Process(b *engine.Batch, out engine.Emit) error {
 	bad := func(row int32, err error) error { return f.ctx.Bad(engine.StageExpression, b, row, err) }
-	for n := range f.outs {
-		f.outs[n].sel = f.outs[n].sel[:0]
-	}
+	f.clear()
 	var err error
 	if b.Op == nil {
 		if f.is, err = f.cases(b, b.Cols, b.Sel, f.now, f.is, bad); err != nil {
@@ -76,12 +76,36 @@ func (f *brancher) Process(b *engine.Batch, out engine.Emit) error {
 		}
 		if was >= 0 {
 			f.outs[was].put(i, engine.Delete)
+			f.outs[was].del = true
 		}
 		if is >= 0 {
+			if f.deletes(is) {
+				if err := f.send(b, out); err != nil {
+					return err
+				}
+				f.clear()
+			}
 			f.outs[is].put(i, engine.Insert)
 		}
 	}
 	return f.send(b, out)
+}
+
+func (f *brancher) clear() {
+	for n := range f.outs {
+		f.outs[n].sel, f.outs[n].del = f.outs[n].sel[:0], false
+	}
+}
+
+// deletes tells whether an output other than n waits to be sent a delete: it
+// may be of the row that is inserted in n.
+func (f *brancher) deletes(n int32) bool {
+	for o := range f.outs {
+		if f.outs[o].del && o != int(n) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *branchOut) put(i int32, op engine.Op) { o.sel, o.ops[i] = append(o.sel, i), op }
@@ -142,7 +166,7 @@ func (f *brancher) send(b *engine.Batch, out engine.Emit) error {
 		o.b = *b
 		o.b.Sel = o.sel
 		if b.Op != nil {
-			o.b.Op = o.ops
+			o.b.Op = o.ops // an op is not changed again before it is sent
 		}
 		err := error(nil)
 		if n == 0 {

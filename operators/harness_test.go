@@ -24,7 +24,9 @@ type rig struct {
 	in     *engine.Schema
 	stores []state.Spec
 	open   func(*engine.Context) (engine.Operator, error)
-	budget int64 // bytes of a table; above 0 the state is in a folder
+	budget int64            // bytes of a table; above 0 the state is in a folder
+	ports  bool             // several outputs: rows say which one they came out of
+	ins    []*engine.Schema // of a verb with several inputs
 
 	op    engine.Operator
 	ctx   *engine.Context
@@ -57,6 +59,7 @@ type result struct {
 	time, stamp int64
 	final       bool
 	schema      *engine.Schema
+	port        string // "0: " for a verb with several outputs
 }
 
 func (r *rig) start() {
@@ -83,6 +86,7 @@ func (r *rig) load() {
 		Partitions: func(engine.Topic) int { return 2 },
 		Watermark:  func() int64 { return r.watermark },
 		Idle:       func() bool { return r.idle },
+		Side:       r.side,
 		Stats:      func() engine.TaskSnapshot { return engine.TaskSnapshot{} },
 	}
 	if len(r.stores) > 0 {
@@ -235,9 +239,14 @@ func (r *rig) advance(w int64, budget *engine.Budget) bool {
 	return done
 }
 
-func (r *rig) emit(b *engine.Batch) error {
+func (r *rig) emit(b *engine.Batch) error { return r.side(0, b) }
+
+func (r *rig) side(port int, b *engine.Batch) error {
 	for _, i := range b.Sel {
 		row := result{time: b.Time[i], stamp: b.Time[i], schema: b.Schema, table: b.Op != nil}
+		if r.ports {
+			row.port = strconv.Itoa(port) + ": "
+		}
 		if b.Stamp != nil {
 			row.stamp = b.Stamp[i]
 		}
@@ -283,6 +292,7 @@ func (o result) text(times bool) string {
 	default:
 		s = "- " + o.shown(o.old)
 	}
+	s = o.port + s
 	if times {
 		s += fmt.Sprintf(" @%s stamp %s", seconds(o.time), seconds(o.stamp))
 	}
@@ -442,6 +452,16 @@ func (r *rig) fill(cols []engine.Column, i int32, n int, values []string) {
 }
 
 func (r *rig) process(b *engine.Batch) {
+	r.processPort(0, b)
+}
+
+func (r *rig) processPort(port int, b *engine.Batch) {
+	if p, ok := r.op.(engine.Ported); ok {
+		if err := p.ProcessPort(port, b, r.emit); err != nil {
+			r.t.Fatal(err)
+		}
+		return
+	}
 	if err := r.op.Process(b, r.emit); err != nil {
 		r.t.Fatal(err)
 	}

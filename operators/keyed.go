@@ -14,14 +14,24 @@ import (
 type keyed struct {
 	ctx   *engine.Context
 	table *state.Table
-	key   [1]string
-	slot  [1]state.Slot
+	// family is which of the table's two the bytes are in: a verb may have two
+	// stores in one table, and keys of the one never meet those of the other.
+	family state.Family
+	key    [1]string
+	slot   [1]state.Slot
 }
 
 // keyedStore describes a keyed store. print is what makes old bytes readable.
 func keyedStore(name, print string) state.Spec {
 	s := state.Spec{Name: name, Fingerprint: print}
 	s.Families[state.Panes] = state.FamilySpec{Words: 1, Blobs: []int{0}}
+	return s
+}
+
+// withSecond adds a second store to the table of a keyed store's spec: the
+// family state.Sent.
+func withSecond(s state.Spec) state.Spec {
+	s.Families[state.Sent] = state.FamilySpec{Words: 1, Blobs: []int{0}}
 	return s
 }
 
@@ -38,7 +48,7 @@ func (k *keyed) get(key string) ([]byte, error) {
 }
 
 func (k *keyed) read(slot state.Slot) []byte {
-	p := k.table.Pane(state.Panes, engine.MaxTime)
+	p := k.table.Pane(k.family, engine.MaxTime)
 	if p == nil {
 		return nil
 	}
@@ -55,9 +65,14 @@ func (k *keyed) put(key string, value []byte) error {
 	if err := k.table.Resolve(k.key[:], oneRow, k.slot[:]); err != nil {
 		return err
 	}
-	acc, _ := k.table.Open(state.Panes, engine.MaxTime).Write(k.slot[0])
-	acc[0] = k.table.Put(acc[0], value)
+	k.write(k.slot[0], value)
 	return nil
+}
+
+// write sets the bytes of a slot that was resolved in this commit interval.
+func (k *keyed) write(slot state.Slot, value []byte) {
+	acc, _ := k.table.Open(k.family, engine.MaxTime).Write(slot)
+	acc[0] = k.table.Put(acc[0], value)
 }
 
 var oneRow = []int32{0}
@@ -68,16 +83,21 @@ func (k *keyed) remove(key string) error {
 	if err != nil || !ok {
 		return err
 	}
-	if p := k.table.Pane(state.Panes, engine.MaxTime); p != nil && p.Read(slot) != nil {
+	k.clear(slot)
+	return nil
+}
+
+// clear forgets the bytes of a slot.
+func (k *keyed) clear(slot state.Slot) {
+	if p := k.table.Pane(k.family, engine.MaxTime); p != nil && p.Read(slot) != nil {
 		p.Remove(slot)
 	}
-	return nil
 }
 
 // each calls fn for all keys in order, until it returns false. fn may put and
 // remove keys that it was given. Both arguments are valid during the call only.
 func (k *keyed) each(fn func(key string, value []byte) bool) error {
-	return k.table.Scan(state.Panes, engine.MaxTime-1, engine.MaxTime, "", func(key string, acc func(int64) []uint64) bool {
+	return k.table.Scan(k.family, engine.MaxTime-1, engine.MaxTime, "", func(key string, acc func(int64) []uint64) bool {
 		return fn(key, k.table.Get(acc(engine.MaxTime)[0]))
 	})
 }

@@ -20,16 +20,40 @@ var kinds = []Kind{
 			"A windowed result is a stream with `emit: close` and a table with `emit: update`; without a window it is a table.",
 	},
 	{
+		Name: "branch", KeepsKind: true,
+		Doc: "Sends each row to the first case whose condition is true, or to the default. Over a table a row that moves to another case is deleted in the one and inserted in the other.",
+	},
+	{
+		Name: "dedupe", State: true,
+		Doc: "Lets the first row per key and span of event time through, and drops and counts the others: idempotent consumption of redelivered events. Rows further behind the watermark than the span are late.",
+	},
+	{
 		Name: "filter", KeepsKind: true,
 		Doc: "Keeps the rows where an expression is true; null counts as false. Over a table a row that passes no longer is deleted downstream, if it had passed before.",
+	},
+	{
+		Name: "flat_map",
+		Doc:  "Makes a row of each element of a list, with the other columns of its row. A null or empty list makes none. The input is a stream.",
 	},
 	{
 		Name: "map", KeepsKind: true,
 		Doc: "Adds, replaces, selects and drops columns. All expressions read the row as it came in; a row where one fails is an error and left out.",
 	},
 	{
+		Name: "reduce", State: true,
+		Doc: "Folds the events of a key, one after the other, into its state, a row of a table. The first case whose condition is true says what is set, or deletes the row.",
+	},
+	{
 		Name: "rekey", KeepsKind: true,
 		Doc: "Gives rows a new key, through a repartition topic. A change of a table that moves a row to another key is a delete at the old one and an insert at the new one.",
+	},
+	{
+		Name: "union", KeepsKind: true,
+		Doc: "Merges inputs that are all streams or all tables; nothing waits. Columns of one name have one type, and are null for an input that lacks them.",
+	},
+	{
+		Name: "upcast", KeepsKind: true,
+		Doc: "Lifts rows of old versions to the newest, step by step. A version that no step knows, or none, is an error of the row.",
 	},
 }
 

@@ -16,7 +16,8 @@ import (
 // TestManual runs the text files: each reads as the manual of its verb.
 //
 //	filter | map | rekey | aggregate   opens the verb; lines are `key: value`
-//	rows                               a batch, see rig.batch; prints what comes out
+//	rows [port=]                       a batch, see rig.batch; prints what comes out
+//	<verb of verbs_test.go>            opens it
 //	advance <s> [rows=]                moves the watermark, closes windows
 //	flush | commit [all] [at=]         as at a commit, with the clock at so many seconds
 //	rollback | restart | idle
@@ -42,8 +43,12 @@ func (m *manual) run(t *testing.T, d *datadriven.TestData) string {
 	if m.r != nil {
 		m.r.t = t
 	}
+	_, opens := verbs[d.Cmd]
 	switch d.Cmd {
 	case "filter", "map", "rekey", "aggregate":
+		opens = true
+	}
+	if opens {
 		if m.r != nil {
 			m.r.close()
 		}
@@ -59,7 +64,12 @@ func (m *manual) run(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "rows":
-		r.process(r.batch(lines(d.Input)))
+		port := 0
+		if d.HasArg("port") {
+			d.ScanArgs(t, "port", &port)
+			r.in = r.ins[port]
+		}
+		r.processPort(port, r.batch(lines(d.Input)))
 		if m.rekey != nil {
 			return m.records(t) + r.take(times)
 		}
@@ -113,6 +123,10 @@ func (m *manual) openVerb(t *testing.T, d *datadriven.TestData) string {
 		keys[k] = strings.TrimSpace(v)
 	}
 	r.in = schema(t, keys["in"])
+	r.budget, _ = strconv.ParseInt(keys["memory"], 10, 64)
+	if open, ok := verbs[d.Cmd]; ok {
+		open(t, r, keys)
+	}
 	switch d.Cmd {
 	case "filter":
 		r.open = Filter(compile(t, keys["where"], r.in))
@@ -156,7 +170,6 @@ func (m *manual) openVerb(t *testing.T, d *datadriven.TestData) string {
 			}
 		}
 		a.table = keys["input"] == "table"
-		r.budget, _ = strconv.ParseInt(keys["memory"], 10, 64)
 		s := a.spec(t, r.in)
 		r.stores, r.open = AggregateStores("it", s), Aggregate(s)
 	}
@@ -227,7 +240,7 @@ func (m *manual) records(t *testing.T) string {
 	return s.String()
 }
 
-func duration(t *testing.T, s string) time.Duration {
+func duration(t testing.TB, s string) time.Duration {
 	d, err := time.ParseDuration(s)
 	if err != nil {
 		t.Fatal(err)
