@@ -1,0 +1,270 @@
+package random
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/leatstream/leat/bench/random/naive"
+)
+
+// makers add a step of a type that reads in; false: it cannot read that.
+var makers = map[string]func(m *maker, s *naive.Step, in *naive.Relation) bool{
+	"filter":    (*maker).filter,
+	"map":       (*maker).mapping,
+	"rekey":     (*maker).rekey,
+	"aggregate": (*maker).aggregate,
+}
+
+// running are the types of steps that leat runs, as often as they are to come.
+var running = []string{"filter", "map", "rekey", "aggregate", "aggregate", "aggregate"}
+
+// step adds a random step.
+func (m *maker) step() {
+	m.add(pick(m, running...))
+}
+
+// require adds steps of the kind asked for until there is one.
+func (m *maker) require() {
+	for range 20 {
+		if slices.ContainsFunc(m.c.Spec.Steps, func(s *naive.Step) bool { return s.Type == m.only }) {
+			return
+		}
+		m.add(m.only)
+	}
+}
+
+// add adds a step of a type to something that it can read.
+func (m *maker) add(kind string) {
+	all := m.relations()
+	var names []string
+	for name, in := range all {
+		if in != nil && !isTable(m.c.Spec, name) {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	s := &naive.Step{Name: m.name("t"), Type: kind}
+	s.Input = pick(m, names...)
+	if n := len(m.c.Spec.Steps); n > 0 && all[m.c.Spec.Steps[n-1].Name] != nil && !m.one(3) {
+		s.Input = m.c.Spec.Steps[n-1].Name
+	}
+	if makers[kind](m, s, all[s.Input]) {
+		m.c.Spec.Steps = append(m.c.Spec.Steps, s)
+	}
+}
+
+func isTable(spec *naive.Spec, name string) bool {
+	s := spec.SourceOf(name)
+	return s != nil && s.Table
+}
+
+func (m *maker) filter(s *naive.Step, in *naive.Relation) bool {
+	s.Where = m.condition(in, m.one(4))
+	return true
+}
+
+func (m *maker) mapping(s *naive.Step, in *naive.Relation) bool {
+	// What a sink's key is made of stays.
+	keep := append([]string{"window_start", "window_end", "final"}, in.Group...)
+	risky := m.one(4)
+	if m.one(3) {
+		for _, c := range in.Cols {
+			if !m.one(4) || slices.Contains(keep, c.Name) || c.Name == "id" {
+				s.Select = append(s.Select, naive.Assign{Name: c.Name, Expr: naive.ColOf(c)})
+			}
+		}
+		s.Select = append(s.Select, naive.Assign{Name: m.name("m"), Expr: m.safe(in, risky)})
+		return true
+	}
+	s.Set = []naive.Assign{}
+	for range 1 + m.r.IntN(2) {
+		name := m.name("m")
+		if cols := columnsOf(in, naive.Int, naive.Double); len(cols) > 0 && m.one(3) {
+			name = pick(m, cols...).Name
+		}
+		if name == "id" || slices.ContainsFunc(s.Set, func(a naive.Assign) bool { return a.Name == name }) || slices.Contains(in.Group, name) {
+			continue
+		}
+		s.Set = append(s.Set, naive.Assign{Name: name, Expr: m.safe(in, risky)})
+	}
+	if len(s.Set) == 0 {
+		return false
+	}
+	if m.one(4) && !in.Table {
+		for _, c := range in.Cols {
+			if m.one(5) && !slices.Contains(keep, c.Name) && c.Name != "id" && !slices.ContainsFunc(s.Set, func(a naive.Assign) bool { return a.Name == c.Name }) {
+				s.Drop = append(s.Drop, c.Name)
+			}
+		}
+	}
+	return true
+}
+
+func (m *maker) rekey(s *naive.Step, in *naive.Relation) bool {
+	if in.Table {
+		// By columns that a row never changes: else its delete and its insert come
+		// from two tasks, in any order.
+		var cols []naive.Col
+		for _, name := range in.Group {
+			cols = append(cols, naive.Col{Name: name, Type: in.Type(name)})
+		}
+		if len(cols) == 0 {
+			return false
+		}
+		in = &naive.Relation{Cols: cols}
+	}
+	s.Key = m.groups(in, 1, false)
+	return len(s.Key) > 0
+}
+
+// groups makes key columns: columns of in, sometimes an expression.
+func (m *maker) groups(in *naive.Relation, least int, risky bool) []naive.Assign {
+	cols := columnsOf(in, naive.String, naive.Int, naive.Bool)
+	cols = slices.DeleteFunc(cols, func(c naive.Col) bool { return c.Name == "id" || c.Name == "a" })
+	m.r.Shuffle(len(cols), func(i, j int) { cols[i], cols[j] = cols[j], cols[i] })
+	out := []naive.Assign{}
+	want := pick(m, 1, 1, 1, 2, 2, 0)
+	for _, c := range cols[:min(max(want, least), len(cols))] {
+		out = append(out, naive.Assign{Name: c.Name, Expr: naive.ColOf(c)})
+	}
+	if len(out) > 0 && m.one(5) {
+		e := m.condition(in, risky)
+		if e.Op != "col" {
+			out[0] = naive.Assign{Name: m.name("g"), Expr: e}
+		}
+	}
+	return out
+}
+
+func (m *maker) aggregate(s *naive.Step, in *naive.Relation) bool {
+	s.Group = m.groups(in, 0, m.one(6))
+	if in.Table {
+		s.Update = true
+	} else if w := m.window(in); w != nil {
+		s.Window = w
+		s.Update = m.one(3)
+		s.Late = pick(m, "", "", "dead_letter")
+	} else {
+		s.Update = true
+	}
+	if throttles && s.Update && m.one(4) {
+		s.Throttle = 500
+	}
+	fns := m.functions(s, in)
+	for range 1 + m.r.IntN(4) {
+		fn := pick(m, fns...)
+		a := naive.Agg{Name: m.name("v"), Fn: fn}
+		if !m.arguments(&a, in) {
+			continue
+		}
+		if m.one(6) {
+			a.Where = m.condition(in, m.one(5))
+		}
+		s.Aggs = append(s.Aggs, a)
+	}
+	if len(s.Aggs) == 0 {
+		s.Aggs = []naive.Agg{{Name: m.name("v"), Fn: "count"}}
+	}
+	if m.one(4) {
+		s.Having = m.condition(&naive.Relation{Cols: without(naive.AggregateCols(s), "final")}, m.one(5))
+	}
+	return true
+}
+
+func without(cols []naive.Col, name string) []naive.Col {
+	return slices.DeleteFunc(cols, func(c naive.Col) bool { return c.Name == name })
+}
+
+// window makes a window; nil: none.
+func (m *maker) window(in *naive.Relation) *naive.Window {
+	w := &naive.Window{Type: pick(m, windows...)}
+	if m.one(3) {
+		w.Grace = m.span(1, 12)
+	}
+	switch w.Type {
+	case "":
+		return nil
+	case "tumbling":
+		w.Size = m.span(1, 20)
+		if m.one(3) {
+			w.Offset = m.r.Int64N(w.Size)
+		}
+	case "hopping":
+		w.Size = m.span(2, 30)
+		w.Advance = max(1, w.Size/(1+m.r.Int64N(5)))
+		if m.one(3) { // size is no multiple of it
+			w.Advance = min(w.Size, w.Advance+1)
+		}
+		if m.one(3) {
+			w.Offset = m.r.Int64N(w.Advance)
+		}
+	}
+	return w
+}
+
+// windows are the types of windows that leat runs, as often as they are to come.
+var windows = []string{"", "tumbling", "tumbling", "hopping", "hopping"}
+
+// functions are the aggregates that may stand over in.
+func (m *maker) functions(s *naive.Step, in *naive.Relation) []string {
+	fns := []string{"count", "count", "sum", "avg", "variance", "stddev"}
+	if in.Table {
+		return fns
+	}
+	fns = append(fns, "min", "max")
+	// Windows that overlap are merged from panes in order of time: there what
+	// comes first is the first of the earliest pane.
+	if m.inOrder(s.Group, in) && (s.Window == nil || s.Window.Type == "tumbling") {
+		fns = append(fns, "first", "last")
+	}
+	return fns
+}
+
+// inOrder tells whether the rows of a group come in one order in every run.
+func (m *maker) inOrder(group []naive.Assign, in *naive.Relation) bool {
+	return in.Ordered && (m.c.Partitions == 1 || in.Record && naive.Covered(group, in))
+}
+
+// arguments chooses what an aggregate is computed over.
+func (m *maker) arguments(a *naive.Agg, in *naive.Relation) bool {
+	numbers := []string{naive.Int, naive.Double}
+	choose := func(types ...string) bool {
+		cols := columnsOf(in, types...)
+		if len(cols) == 0 {
+			return false
+		}
+		a.Args = []*naive.Expr{naive.ColOf(pick(m, cols...))}
+		return true
+	}
+	switch a.Fn {
+	case "count":
+		return m.one(2) || choose(naive.Int, naive.String, naive.Double)
+	case "sum", "avg", "variance", "stddev":
+		// Small numbers: what overflows depends on how rows are put together.
+		if !choose(numbers...) {
+			return false
+		}
+		if c := a.Args[0]; c.Type == naive.Int {
+			a.Args[0] = small(c)
+		}
+		return true
+	case "min", "max":
+		if m.one(4) {
+			a.Args = []*naive.Expr{m.number(in, m.one(3))}
+			return true
+		}
+		return choose(naive.Int, naive.Double, naive.String)
+	case "first", "last":
+		return choose(naive.Int, naive.Double, naive.String)
+	}
+	return false
+}
+
+// small is a column's value where it is small, else null.
+func small(c *naive.Expr) *naive.Expr {
+	in := naive.Call("and", naive.Bool, naive.Call(">", naive.Bool, c, naive.Lit(int64(-1_000_000_000_000_000))), naive.Call("<", naive.Bool, c, naive.Lit(int64(1_000_000_000_000_000))))
+	return naive.Call("?:", naive.Int, in, c, &naive.Expr{Op: "lit"})
+}
+
+// throttles: a driver's Close sends what a throttle held back to the end.
+const throttles = false

@@ -1,0 +1,247 @@
+package naive
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// entry is a row of an aggregate: its group, its event time and the arguments
+// of each aggregate (nil: its where does not hold).
+type entry struct {
+	row   Row
+	group map[string]any
+	key   string
+	args  [][]any
+}
+
+// keyText tells groups apart.
+func keyText(v map[string]any, names []string) string {
+	var b strings.Builder
+	for _, n := range names {
+		x := v[n]
+		if f, ok := x.(float64); ok && f == 0 {
+			x = 0.0 // -0 is 0
+		}
+		fmt.Fprintf(&b, "%T %v\x00", x, x)
+	}
+	return b.String()
+}
+
+func names(list []Assign) []string {
+	out := []string{}
+	for _, a := range list {
+		out = append(out, a.Name)
+	}
+	return out
+}
+
+// grouped computes a row's group; nil where a column of it is null.
+func grouped(list []Assign, v map[string]any) (map[string]any, error) {
+	g, err := assign(list, v)
+	if err != nil || len(g) < len(list) {
+		return nil, err
+	}
+	return g, nil
+}
+
+// entries computes groups and arguments; rows that go wrong are counted.
+func (r *run) entries(s *Step, in *Relation) []entry {
+	var out []entry
+	group := names(s.Group)
+rows:
+	for _, row := range in.Rows {
+		g, err := grouped(s.Group, row.V)
+		if err != nil {
+			r.bad(s.Name, "expression")
+			continue
+		}
+		if g == nil {
+			continue
+		}
+		e := entry{row: row, group: g, key: keyText(g, group)}
+		for _, a := range s.Aggs {
+			args, err := a.arguments(row.V)
+			if err != nil {
+				r.bad(s.Name, "expression")
+				continue rows
+			}
+			e.args = append(e.args, args)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func (a *Agg) arguments(v map[string]any) ([]any, error) {
+	if a.Where != nil {
+		ok, err := a.Where.Eval(v)
+		if err != nil || ok != true {
+			return nil, err
+		}
+	}
+	args := []any{}
+	for _, e := range a.Args {
+		x, err := e.Eval(v)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, x)
+	}
+	return args, nil
+}
+
+// AggregateCols are the columns of an aggregate's result.
+func AggregateCols(s *Step) []Col {
+	var cols []Col
+	for _, g := range s.Group {
+		cols = append(cols, Col{g.Name, g.Expr.Type})
+	}
+	if s.Window != nil {
+		cols = append(cols, Col{"window_start", Time}, Col{"window_end", Time})
+	}
+	for _, a := range s.Aggs {
+		cols = append(cols, Col{a.Name, a.Result()})
+	}
+	if s.Window != nil && s.Update {
+		cols = append(cols, Col{"final", Bool})
+	}
+	return cols
+}
+
+// bucket is what one result row is made of.
+type bucket struct {
+	group      map[string]any
+	start, end int64
+	rows       []entry
+	inclusive  bool // the end belongs to the window
+}
+
+// aggregate computes one row per group, and window where there is one.
+func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
+	if in.Table {
+		r.result.Loose[s.Name] = true
+	}
+	out := &Relation{Cols: AggregateCols(s), Group: names(s.Group), Grouped: true, Table: s.Window == nil || s.Update,
+		Windowed: s.Window != nil, Update: s.Update && s.Window != nil, window: s.Window}
+	out.PartKey = behind(s.Group, in)
+	entries := r.entries(s, in)
+	for _, b := range r.buckets(s, entries) {
+		v := maps.Clone(b.group)
+		time := Never
+		for _, e := range b.rows {
+			time = max(time, e.row.Time)
+		}
+		for i, a := range s.Aggs {
+			var args []arg
+			for n, e := range b.rows {
+				if e.args[i] != nil {
+					args = append(args, arg{e.args[i], e.row.Time, n})
+				}
+			}
+			x, err := a.compute(args)
+			if err != nil {
+				return nil, fmt.Errorf("aggregate %s: %w", a.Name, err)
+			}
+			if x != nil {
+				v[a.Name] = x
+			}
+		}
+		row := Row{V: v, Time: time, Stamp: time, Origin: Never}
+		if s.Window != nil {
+			v["window_start"], v["window_end"] = b.start, b.end
+			row.Time = b.end - 1
+			if b.inclusive {
+				row.Time = b.end
+			}
+			if s.Update {
+				v["final"] = true
+			}
+		}
+		if s.Having != nil {
+			ok, err := s.Having.Eval(v)
+			if err != nil {
+				r.bad(s.Name, "expression")
+				r.result.Loose[s.Name] = r.result.Loose[s.Name] || s.Update || s.Window == nil
+				continue
+			}
+			if ok != true {
+				continue
+			}
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out, nil
+}
+
+// behind is which columns decide a result's partition.
+func behind(group []Assign, in *Relation) []string {
+	if Covered(group, in) {
+		key := []string{}
+		for _, g := range group {
+			if slices.Contains(in.PartKey, g.Expr.Name) {
+				key = append(key, g.Name)
+			}
+		}
+		return key
+	}
+	return names(group)
+}
+
+// Covered tells whether all rows of a group are in one partition already.
+func Covered(group []Assign, in *Relation) bool {
+	if in.PartKey == nil {
+		return false
+	}
+	for _, k := range in.PartKey {
+		if !slices.ContainsFunc(group, func(g Assign) bool { return g.Expr.Op == "col" && g.Expr.Name == k }) {
+			return false
+		}
+	}
+	return true
+}
+
+// buckets puts entries into groups and windows; the late ones are counted.
+func (r *run) buckets(s *Step, entries []entry) []*bucket {
+	found := map[string]*bucket{}
+	add := func(e entry, start, end int64) {
+		k := fmt.Sprintf("%s%d %d", e.key, start, end)
+		b := found[k]
+		if b == nil {
+			b = &bucket{group: e.group, start: start, end: end}
+			found[k] = b
+		}
+		b.rows = append(b.rows, e)
+	}
+	for _, e := range entries {
+		if s.Window == nil {
+			add(e, 0, 0)
+			continue
+		}
+		late, all := 0, s.Window.bounds(e.row.Time)
+		for _, w := range all {
+			if s.Window.late(w[1], e.row.Origin) {
+				late++
+				continue
+			}
+			add(e, w[0], w[1])
+		}
+		if late == len(all) && s.Late == "dead_letter" {
+			r.bad(s.Name, "late")
+		}
+	}
+	return ordered(found)
+}
+
+// ordered gives buckets in order of window end, then of their keys.
+func ordered(found map[string]*bucket) []*bucket {
+	keys := slices.Sorted(maps.Keys(found))
+	sort.SliceStable(keys, func(i, j int) bool { return found[keys[i]].end < found[keys[j]].end })
+	var out []*bucket
+	for _, k := range keys {
+		out = append(out, found[k])
+	}
+	return out
+}

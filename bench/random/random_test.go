@@ -1,0 +1,32 @@
+package random
+
+import (
+	"flag"
+	"testing"
+	"time"
+)
+
+var (
+	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the first case")
+	cases = flag.Int("cases", 400, "how many cases")
+	only  = flag.String("only", "", "a type of transform that every case must have")
+	yaml  = flag.Bool("yaml", false, "print every case")
+)
+
+// TestAgainstNaive runs random pipelines over random rows, and compares what
+// leat commits with what the naive interpreter computes.
+func TestAgainstNaive(t *testing.T) {
+	t.Logf("-seed %d -cases %d", *seed, *cases)
+	for i := range *cases {
+		c := Generate(*seed+uint64(i), *only)
+		if *yaml {
+			t.Logf("%s", c)
+		}
+		if _, err := Check(c); err == nil {
+			continue
+		}
+		small := Shrink(c)
+		way, err := Check(small)
+		t.Fatalf("replay: go test ./bench/random -seed %d -cases 1 -only %q\n%s\nrun with %s:\n%v", c.Seed, *only, small, way, err)
+	}
+}
