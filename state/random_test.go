@@ -262,7 +262,8 @@ func (r *randomRun) write() error {
 		for w := range acc {
 			if slices.Contains(r.specs[i].Families[f].Blobs, w) {
 				var b []byte
-				switch r.rng.IntN(4) {
+				kind := r.rng.IntN(5)
+				switch kind {
 				case 0: // none
 				case 1:
 					b = append(tb.Get(acc[w]), byte(r.rng.Uint32())) // grows
@@ -270,6 +271,10 @@ func (r *randomRun) write() error {
 					b = make([]byte, r.rng.IntN(40))
 				case 3:
 					b = bytes.Repeat([]byte{byte(r.rng.Uint32())}, r.rng.IntN(20_000)*(r.rng.IntN(20)/19))
+				}
+				if kind == 4 {
+					acc[w] = r.edit(tb, acc[w])
+					continue
 				}
 				acc[w] = tb.Put(acc[w], b)
 			} else {
@@ -279,6 +284,24 @@ func (r *randomRun) write() error {
 		r.set(i, keys[k], modelPane{int64(f), end}, readAcc(tb, r.specs[i].Families[f], acc))
 	}
 	return nil
+}
+
+// edit changes a byte string where it is, or gives it another length.
+func (r *randomRun) edit(tb *Table, ref uint64) uint64 {
+	before := bytes.Clone(tb.Get(ref))
+	n := len(before)
+	if r.rng.IntN(2) == 0 {
+		n = r.rng.IntN(60)
+	}
+	ref, b := tb.Edit(ref, n)
+	want := append(before[:min(n, len(before))], make([]byte, max(0, n-len(before)))...)
+	if !bytes.Equal(b, want) || !bytes.Equal(tb.Get(ref), want) {
+		r.t.Fatalf("edit gave %x, want %x", b, want)
+	}
+	if n > 0 {
+		b[r.rng.IntN(n)] = byte(r.rng.Uint32())
+	}
+	return ref
 }
 
 func (r *randomRun) set(i int, key string, p modelPane, acc modelAcc) {

@@ -140,9 +140,13 @@ func benchmark(b *testing.B, run func(b *testing.B, c call, rows []aggregate.Col
 			continue
 		}
 		var rows []aggregate.Column
-		for _, typ := range c.columns() {
+		for at, typ := range c.columns() {
 			values := make([]any, n)
 			for i := range values {
+				if c.Name == "or_set" && at == 0 {
+					values[i] = []any{"add", "remove"}[i%2]
+					continue
+				}
 				k := r.Int64N(1000)
 				values[i] = map[aggregate.Type]any{aggregate.Int: k, aggregate.Double: r.Float64(), aggregate.Bool: k%2 == 0, aggregate.Timestamp: int64(i)}[typ]
 				if values[i] == nil {
