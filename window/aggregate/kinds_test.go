@@ -124,7 +124,9 @@ func BenchmarkMerge(b *testing.B) {
 				acc[k] = w
 			}
 			for _, w := range c.agg.Blobs() {
-				acc[w] = h.Put(0, base.Get(pane[w]))
+				if pane[w] != 0 {
+					acc[w] = h.Put(0, base.Get(pane[w]))
+				}
 			}
 			from := slices.Clone(acc)
 			_ = c.agg.Merge(acc, from, h)

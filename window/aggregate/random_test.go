@@ -190,7 +190,7 @@ func TestPanes(t *testing.T) {
 	r := random(t)
 	each(t, func(t *testing.T, c call) {
 		agg := c.agg
-		for range 60 {
+		for range 25 {
 			s := window.Spec{Kind: "hopping", Size: 1 + r.Int64N(40)}
 			s.Advance = 1 + r.Int64N(s.Size)
 			s.Offset = r.Int64N(s.Advance)
@@ -272,7 +272,7 @@ func TestSubtract(t *testing.T) {
 		if !ok || c.Name == "collect" && c.params != nil {
 			return // a full list does not get back what it left out
 		}
-		for range 300 {
+		for range 120 {
 			kept, gone := r.IntN(8), r.IntN(60)
 			rows := randomColumns(r, c, kept+gone, false)
 			h := newHeap(t)
@@ -342,7 +342,7 @@ func TestErrorsChangeNothing(t *testing.T) {
 		}
 		sub, _ := agg.(aggregate.Subtracter)
 		overflows := 0
-		for range 300 {
+		for range 120 {
 			h := newHeap(t)
 			var kept [][]any
 			acc := make([]uint64, agg.Words())
