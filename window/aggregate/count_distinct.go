@@ -134,7 +134,7 @@ func (countDistinct) Merge(acc, from []uint64, h Heap) error {
 		return nil
 	}
 	n, m := int(acc[0]&distinctCount), int(from[0]&distinctCount)
-	if acc[0]&^distinctCount == distinctHLL || n+m > distinctExact {
+	if acc[0]&^distinctCount == distinctHLL || union(get(h, acc[1]), n, get(h, from[1]), m) > distinctExact {
 		hashes := get(h, from[1])
 		for k := range m {
 			addHash(acc, le.Uint64(hashes[8*k:]), h)
@@ -170,6 +170,24 @@ func (countDistinct) Merge(acc, from []uint64, h Heap) error {
 	clear(both[8*total : 8*(n+m)])
 	acc[0] = distinctHashes | uint64(total)
 	return nil
+}
+
+// union is how many different hashes two lists have.
+func union(a []byte, n int, b []byte, m int) int {
+	both := n + m
+	for i, j := 0, 0; i < n && j < m; {
+		x, y := le.Uint64(a[8*i:]), le.Uint64(b[8*j:])
+		if x <= y {
+			i++
+		}
+		if y <= x {
+			j++
+		}
+		if x == y {
+			both--
+		}
+	}
+	return both
 }
 
 func (countDistinct) Append(acc []uint64, h Heap, out *Column, row int32) {
