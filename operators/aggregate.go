@@ -172,6 +172,10 @@ func Aggregate(s AggregateSpec) func(*engine.Context) (engine.Operator, error) {
 			a.ends = s.In.Lookup(windowEnd)
 		}
 		a.late = newLateRows(ctx, s.LateSide)
+		if a.ttl = s.TTL.Milliseconds(); a.ttl < 0 || a.ttl > 0 && a.windowed {
+			return nil, errors.New("a ttl is for aggregates without a window")
+		}
+		a.due.table = a.table
 		a.out = newResults(a)
 		if s.Having != nil {
 			op, err := Filter(s.Having)(ctx)
@@ -200,6 +204,9 @@ type aggregator struct {
 	times  []int64
 	same   []int64 // scratch of timesOf
 	late   *lateRows
+	ttl    int64 // ms; 0: rows live for ever
+	due    due   // of the ttl
+	quiet  bool  // the other side of the change tells that it is late
 
 	now    *side
 	before *side // of changes of a table; else nil
@@ -237,6 +244,11 @@ type paneCache struct {
 // Process folds one batch.
 func (a *aggregator) Process(b *engine.Batch, out engine.Emit) error {
 	a.batch, a.times = b, a.timesOf(b)
+	if a.ttl > 0 {
+		if err := a.due.follow(engine.MinTime); err != nil {
+			return err
+		}
+	}
 	if b.Op != nil {
 		if err := a.changes(b); err != nil {
 			return err
@@ -308,9 +320,11 @@ func (a *aggregator) changes(b *engine.Batch) error {
 	}
 	for _, i := range b.Sel {
 		if len(olds) > 0 && olds[0] == i {
+			a.quiet = b.Op[i] == engine.Update
 			if err := a.row(b, i, before, true); err != nil {
 				return err
 			}
+			a.quiet = false
 			olds = olds[1:]
 		}
 		if len(news) > 0 && news[0] == i {
@@ -334,6 +348,10 @@ func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
 	}
 	slot := s.slots[i]
 	acc, _ := pane.Write(slot)
+	if a.ttl > 0 && !back && acc[accRows] > 0 && b.Time[i] > behind(int64(acc[accTime]), a.ttl) {
+		pane.Remove(slot)
+		acc, _ = pane.Write(slot)
+	}
 	if back && acc[accRows] == 0 {
 		// It had overflowed and was not added.
 		pane.Remove(slot)
@@ -353,6 +371,9 @@ func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
 	}
 	if fresh || b.Time[i] > int64(acc[accTime]) {
 		acc[accTime] = uint64(b.Time[i])
+	}
+	if a.ttl > 0 {
+		a.lives(acc, slot)
 	}
 	if a.update {
 		a.await(id, slot)
@@ -392,6 +413,9 @@ func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error)
 		return c.pane, c.id, nil
 	}
 	if c.last <= horizon {
+		if a.quiet {
+			return nil, 0, nil
+		}
 		// Where its own partition is not past the window idleness was assumed.
 		return nil, 0, a.late.add(b, i, c.last > byOrigin)
 	}
@@ -402,13 +426,18 @@ func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error)
 		}
 		id++
 	}
-	a.ctx.Count("late_partly", 1)
+	if !a.quiet {
+		a.ctx.Count("late_partly", 1)
+	}
 	return a.table.Open(state.Panes, id), id, nil
 }
 
 // Advance closes the windows that end at or before the watermark less grace.
 func (a *aggregator) Advance(w int64, budget *engine.Budget, out engine.Emit) (int64, bool, error) {
 	if !a.windowed {
+		if a.ttl > 0 {
+			return a.outlive(w, budget, out)
+		}
 		return w, true, nil
 	}
 	limit := window.Behind(w, a.spec.Window.Grace)
@@ -590,5 +619,12 @@ func (a *aggregator) Recovered() error {
 		}
 	}
 	a.findPending()
-	return nil
+	return a.findDue()
+}
+
+func (a *aggregator) findDue() error {
+	if a.ttl == 0 {
+		return nil
+	}
+	return a.due.rebuild(engine.MinTime)
 }

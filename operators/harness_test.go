@@ -475,11 +475,14 @@ type aggregateText struct {
 	group, columns, having string
 	window                 window.Spec
 	update, table          bool
-	throttle               time.Duration
+	throttle, ttl          time.Duration
+	lateSide, plain        bool
 }
 
 func (a aggregateText) spec(t testing.TB, in *engine.Schema) AggregateSpec {
-	s := AggregateSpec{In: in, Window: a.window, Update: a.update, TableInput: a.table, Throttle: a.throttle}
+	s := AggregateSpec{In: in, Window: a.window, Update: a.update, TableInput: a.table, Throttle: a.throttle,
+		LateSide: a.lateSide, TTL: a.ttl, plain: a.plain}
+	windowed := a.window.Kind != "" && a.window.Kind != "count"
 	var out []engine.Field
 	for _, g := range list(a.group) {
 		name, text, isExpr := strings.Cut(g, " = ")
@@ -493,7 +496,7 @@ func (a aggregateText) spec(t testing.TB, in *engine.Schema) AggregateSpec {
 		s.Group = append(s.Group, GroupColumn{Name: name, From: -1, Expr: p})
 		out = append(out, engine.Field{Name: name, Type: p.Type()})
 	}
-	if a.window.Kind != "" {
+	if windowed {
 		out = append(out, engine.Field{Name: "window_start", Type: engine.Timestamp}, engine.Field{Name: "window_end", Type: engine.Timestamp})
 	}
 	for _, text := range list(a.columns) {
@@ -522,7 +525,7 @@ func (a aggregateText) spec(t testing.TB, in *engine.Schema) AggregateSpec {
 		s.Aggregates = append(s.Aggregates, c)
 		out = append(out, engine.Field{Name: name, Type: engine.Type(c.Fn.Result())})
 	}
-	if a.window.Kind != "" && a.update {
+	if windowed && a.update {
 		out = append(out, engine.Field{Name: "final", Type: engine.Bool})
 	}
 	s.Out = engine.NewSchema(out...)

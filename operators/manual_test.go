@@ -10,7 +10,6 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/leatstream/leat/engine"
-	"github.com/leatstream/leat/window"
 )
 
 // TestManual runs the text files: each reads as the manual of its verb.
@@ -142,27 +141,7 @@ func (m *manual) openVerb(t *testing.T, d *datadriven.TestData) string {
 		r.open = engine.Repartition("p.1.it.repartition", r.in, key, 0)
 	case "aggregate":
 		a := aggregateText{group: keys["group"], columns: keys["aggregates"], having: keys["having"]}
-		for i, f := range strings.Fields(keys["window"]) {
-			name, v, ok := strings.Cut(f, "=")
-			if i == 0 {
-				a.window.Kind = name
-			} else if ok {
-				span := duration(t, v).Milliseconds()
-				switch name {
-				case "size":
-					a.window.Size = span
-				case "advance":
-					a.window.Advance = span
-				case "offset":
-					a.window.Offset = span
-				case "grace":
-					a.window.Grace = span
-				}
-			}
-		}
-		if _, err := window.New(a.window); err != nil {
-			t.Fatal(err)
-		}
+		a.windowText(t, keys)
 		for _, f := range strings.Fields(keys["emit"]) {
 			a.update = a.update || f == "update"
 			if v, ok := strings.CutPrefix(f, "throttle="); ok {
@@ -171,6 +150,7 @@ func (m *manual) openVerb(t *testing.T, d *datadriven.TestData) string {
 		}
 		a.table = keys["input"] == "table"
 		s := a.spec(t, r.in)
+		r.ports = a.lateSide
 		r.stores, r.open = AggregateStores("it", s), Aggregate(s)
 	}
 	r.start()

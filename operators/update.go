@@ -91,13 +91,19 @@ func (a *aggregator) openEnds(ids []int64) []int64 {
 }
 
 // Committed keeps when updates were sent; what is pending stays pending.
-func (a *aggregator) Committed() { a.kept = a.flushed }
+func (a *aggregator) Committed() {
+	a.kept = a.flushed
+	if a.due.keys != nil {
+		a.due.keys.committed()
+	}
+}
 
 // RolledBack finds again what is pending: the tables are back at the last
 // commit, and so is what was sent.
 func (a *aggregator) RolledBack() {
 	a.pane, a.flushed = paneCache{}, a.kept
 	a.findPending()
+	_ = a.findDue() // what cannot be read is told by the next commit
 }
 
 // findPending compares each open window with what was sent of it.
@@ -138,7 +144,7 @@ func (a *aggregator) unsent(slot state.Slot, panes []*state.Pane, sent *state.Pa
 			continue
 		}
 		rows += acc[accRows]
-		if a.spec.TableInput && was != nil && !slices.Equal(acc, was) {
+		if (a.spec.TableInput || a.ttl > 0) && was != nil && !slices.Equal(acc, was) {
 			return true
 		}
 	}
