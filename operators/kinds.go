@@ -48,6 +48,10 @@ var kinds = []Kind{
 		Doc: "Gives rows a new key, through a repartition topic. A change of a table that moves a row to another key is a delete at the old one and an insert at the new one.",
 	},
 	{
+		Name: "top", State: true,
+		Doc: "Keeps the k rows of each group, and of each window, that come first by an expression, and adds their rank. Over windows that close it is a stream; else a table, whose changes are sent at each commit.",
+	},
+	{
 		Name: "union", KeepsKind: true,
 		Doc: "Merges inputs that are all streams or all tables; nothing waits. Columns of one name have one type, and are null for an input that lacks them.",
 	},

@@ -131,6 +131,48 @@ func TopStores(name string, s TopSpec) []state.Spec {
 	return []state.Spec{keyedStore(name, strings.Join(print, "\n"))}
 }
 
+// Top keeps the k rows of each group, and of each window, that come first by an
+// expression: the greatest, or the smallest; rows where it is null come last.
+// Ties are broken by the key columns, smallest first, then by arrival. With
+// ties all rows equal to the k-th are kept, too, and equal rows have one rank:
+// 1, 1, 3.
+//
+//	stream, windows   the k first of each window, once, when it closes: a stream
+//	stream, none      the k first of all so far, a table keyed by group and rank
+//	table             the k first of its rows now, a table keyed as that one
+//
+// Of a stream only the k first rows are kept; of a table all, as one that falls
+// out lets the next one in. What has changed, of a row or its rank, is sent at
+// each commit, with the old row; a row that falls out is a delete.
+//
+// The event time of a windowed result is the window's end less 1 ms, the
+// timestamp of its record that of the row. In a table it is the greatest event
+// time of the row and of the changes that were sent with it. `window: same`
+// closes when the watermark passes window_end: over a table the last changes
+// are sent then, as final, and the window's rows are forgotten.
 func Top(s TopSpec) func(*engine.Context) (engine.Operator, error) {
-	return func(*engine.Context) (engine.Operator, error) { return nil, fmt.Errorf("top is being written") }
+	return func(ctx *engine.Context) (engine.Operator, error) {
+		if s.Out == nil {
+			return nil, fmt.Errorf("top: the spec is not complete, see NewTop")
+		}
+		t := &topper{spec: s, ctx: ctx, windows: s.Same || s.Window.Kind != "", closedTo: engine.MinTime, final: -1,
+			topRows: newTopRows(newKeyed(ctx, ctx.Tables[0]), s.Same || s.Window.Kind != ""), out: newRows(s.Out, !s.Closes())}
+		t.now.open(s)
+		t.old.open(s)
+		if s.Window.Kind != "" {
+			var err error
+			if t.assign, err = window.New(s.Window); err != nil {
+				return nil, err
+			}
+		}
+		if s.Same {
+			t.start, t.end = s.In.Lookup("window_start"), s.In.Lookup("window_end")
+		}
+		if c := s.Out.Lookup("final"); !s.Closes() && c >= 0 && s.Out.Fields[c].Type == engine.Bool {
+			t.final = c
+			t.out.b.Final = make([]bool, rowsPerBatch)
+		}
+		t.cols = make([]engine.Column, len(s.In.Fields))
+		return t, nil
+	}
 }

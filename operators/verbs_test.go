@@ -44,6 +44,10 @@ var verbs = map[string]func(t testing.TB, r *rig, keys map[string]string){
 		s := reduceOf(t, r.in, keys)
 		r.stores, r.open = ReduceStores("it", s), Reduce(s)
 	},
+	"top": func(t testing.TB, r *rig, keys map[string]string) {
+		s := topOf(t, r.in, keys)
+		r.stores, r.open = TopStores("it", s), Top(s)
+	},
 }
 
 // groupOf reads columns, or name = expression; separated by ;
@@ -171,4 +175,22 @@ func windowOf(t testing.TB, text string) window.Spec {
 		}
 	}
 	return w
+}
+
+// topOf reads by, k, order, ties, group, key, window (or same) and input.
+func topOf(t testing.TB, in *engine.Schema, keys map[string]string) TopSpec {
+	s := TopSpec{In: in, Group: groupOf(t, keys["group"], in), By: compile(t, keys["by"], in), Ascending: keys["order"] == "asc",
+		Ties: keys["ties"] == "true", TableInput: keys["input"] == "table", Same: keys["window"] == "same"}
+	s.K, _ = strconv.Atoi(keys["k"])
+	for _, c := range strings.Fields(keys["key"]) {
+		s.Key = append(s.Key, in.Lookup(c))
+	}
+	if !s.Same {
+		s.Window = windowOf(t, keys["window"])
+	}
+	s, err := NewTop(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
