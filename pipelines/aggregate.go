@@ -2,6 +2,9 @@ package pipelines
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +40,10 @@ func (l *loader) emit(a *aggregateStep, f *fields) {
 	if !ok {
 		return
 	}
+	if s == "close" && windowed && f.node.get("window") != nil && f.node.get("window").get("type") != nil && f.node.get("window").get("type").text == "count" {
+		l.fail(mode, "value", "write emit: update, or leave it out", "emit: close needs a window that closes: a count window never does")
+		return
+	}
 	if s == "close" && !windowed {
 		l.fail(mode, "value", "give the aggregate a window, or write emit: update", "emit: close needs a window: without one nothing ever closes")
 		return
@@ -50,8 +57,8 @@ func (l *loader) late(a *aggregateStep, n *node) {
 	}
 	if n.kind == mappingNode {
 		f := l.fields(n, mustKind("late", ""))
-		if f.get("as") != nil {
-			l.unsupported(f.get("as"), "late: {as: …}")
+		if v := f.get("as"); v != nil {
+			a.LateAs = l.name(v)
 		}
 		f.done()
 		return
@@ -62,6 +69,9 @@ func (l *loader) late(a *aggregateStep, n *node) {
 }
 
 func (l *loader) window(n *node) *Window {
+	if n.kind == scalarNode && n.text == "same" {
+		return &Window{Spec: window.Spec{Kind: "same"}, node: n}
+	}
 	if n.kind == scalarNode && !n.null {
 		l.fail(n, "type", "for example {type: tumbling, size: 1m}", "a window is a mapping {type: …, size: …}, not %s", n.what())
 		return nil
@@ -70,25 +80,18 @@ func (l *loader) window(n *node) *Window {
 	if k == nil {
 		return nil
 	}
+	if k.Name == "sliding" && n.has("advance") {
+		l.fail(n.get("type"), "value", "windows of one size, one at every advance, are type: hopping", "a sliding window has no advance")
+		return nil
+	}
 	before := len(l.diags)
 	f := l.fields(n, k)
 	defer f.done()
 	w := &Window{Spec: window.Spec{Kind: k.Name}, node: n}
-	if n.has("time_zone") { // its durations may be w, mo and y
-		l.unsupported(f.get("time_zone"), "time_zone")
-		return nil
-	}
-	for _, span := range []struct {
-		key string
-		low time.Duration
-		to  *int64
-	}{{"size", time.Millisecond, &w.Spec.Size}, {"advance", time.Millisecond, &w.Spec.Advance}, {"offset", 0, &w.Spec.Offset}, {"grace", 0, &w.Spec.Grace}} {
-		if k.key(span.key) == nil {
-			continue
-		}
-		if v := f.get(span.key); v != nil {
-			*span.to, _ = l.milliseconds(v, span.low)
-		}
+	if k.Name == "count" {
+		l.countWindow(w, f)
+	} else {
+		l.spans(w, k, f)
 	}
 	if len(l.diags) > before {
 		return nil
@@ -100,10 +103,100 @@ func (l *loader) window(n *node) *Window {
 	return w
 }
 
-// laterAggregates are known to the language and not computed yet.
-var laterAggregates = []string{
-	"arg_max", "arg_min", "bool_and", "bool_or", "collect", "collect_set", "count_distinct", "delta", "earliest", "ema",
-	"g_counter", "histogram", "increase", "latest", "lww", "lww_map", "median", "or_set", "pn_counter", "quantile", "rate", "top_k",
+// countWindow reads the keys of a count window: numbers of rows.
+func (l *loader) countWindow(w *Window, f *fields) {
+	const most = 1_000_000
+	for _, one := range []struct {
+		key string
+		to  *int64
+	}{{"size", &w.Spec.Count}, {"advance", &w.Spec.Every}} {
+		if v := f.get(one.key); v != nil {
+			n, _ := l.whole(v, 1, most)
+			*one.to = int64(n)
+		}
+	}
+	if v := f.get("full"); v != nil {
+		w.Spec.Full, _ = l.bool(v)
+	}
+}
+
+// spans reads the keys of all other windows: durations, of the calendar where
+// there is a time zone.
+func (l *loader) spans(w *Window, k *Kind, f *fields) {
+	if k.key("time_zone") != nil {
+		if v := f.get("time_zone"); v != nil {
+			zone, _ := l.text(v)
+			if _, err := time.LoadLocation(zone); err != nil || zone == "" || zone == "Local" {
+				l.fail(v, "value", "for example Europe/Berlin", "%s is no time zone", shorten(v.raw()))
+			}
+			w.Spec.Zone = zone
+		}
+	}
+	if k.key("mode") != nil {
+		w.Spec.Mode = window.Exact
+		if v := f.get("mode"); v != nil {
+			w.Spec.Mode, _ = l.oneOf(v, window.Exact, window.Trailing)
+		}
+	}
+	none := new(window.Unit)
+	for _, span := range []struct {
+		key  string
+		low  time.Duration
+		to   *int64
+		unit *window.Unit // nil: milliseconds only
+	}{
+		{"size", time.Millisecond, &w.Spec.Size, &w.Spec.SizeUnit}, {"advance", time.Millisecond, &w.Spec.Advance, &w.Spec.AdvanceUnit},
+		{"step", time.Millisecond, &w.Spec.Step, &w.Spec.StepUnit}, {"gap", 0, &w.Spec.Gap, none}, {"offset", 0, &w.Spec.Offset, none}, {"grace", 0, &w.Spec.Grace, none},
+	} {
+		if k.key(span.key) == nil {
+			continue
+		}
+		v := f.get(span.key)
+		if v == nil {
+			continue
+		}
+		if w.Spec.Zone != "" && span.unit != none {
+			if n, unit, ok := l.civil(v); ok {
+				*span.to, *span.unit = n, unit
+				continue
+			}
+		}
+		*span.to, _ = l.milliseconds(v, span.low)
+	}
+}
+
+var civilPattern = regexp.MustCompile(`^([1-9][0-9]{0,5})(d|w|mo|y)$`)
+
+// civil reads a span of the calendar: 1d, 2w, 1mo, 1y.
+func (l *loader) civil(n *node) (int64, window.Unit, bool) {
+	m := civilPattern.FindStringSubmatch(n.text)
+	if m == nil {
+		return 0, 0, false
+	}
+	count, err := strconv.ParseInt(m[1], 10, 64)
+	unit := map[string]window.Unit{"d": window.Days, "w": window.Weeks, "mo": window.Months, "y": window.Years}[m[2]]
+	return count, unit, err == nil
+}
+
+// argumentNames are the expressions that an aggregate takes, without its
+// constants.
+func argumentNames(k aggregate.Kind) []string {
+	var out []string
+	for _, name := range strings.Split(k.Args, ",") {
+		name = strings.Trim(strings.TrimSpace(name), "[]")
+		if name != "" && !slices.ContainsFunc(k.Params, func(p aggregate.Param) bool { return p.Name == name }) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// longName is the key of an argument in the long form.
+func longName(argument string) string {
+	if argument == "x" || argument == "k" {
+		return "of"
+	}
+	return argument
 }
 
 func aggregateNames() []string {
@@ -185,13 +278,7 @@ func (l *loader) aggregateName(n *node, off int, fn string) bool {
 	if _, ok := aggregate.Lookup(fn); ok {
 		return true
 	}
-	for _, known := range laterAggregates {
-		if known == fn {
-			l.failAt(n, off, "unsupported", "", "the aggregate %s is not supported yet", fn)
-			return false
-		}
-	}
-	l.failAt(n, off, "value", didYouMean(fn, append(aggregateNames(), laterAggregates...)), "unknown aggregate %q", fn)
+	l.failAt(n, off, "value", didYouMean(fn, aggregateNames()), "unknown aggregate %q", fn)
 	return false
 }
 
@@ -214,15 +301,26 @@ func (l *loader) longAggregate(c *AggregateColumn, n *node) *AggregateColumn {
 		return nil
 	}
 	before := len(l.diags)
-	if v := f.get("of"); v != nil {
-		if e := l.expr(v); e != nil {
-			c.Args = append(c.Args, e)
+	kind, _ := aggregate.Lookup(w.Text)
+	for _, name := range argumentNames(kind) {
+		if v := n.get(longName(name)); v != nil {
+			if e := l.expr(v); e != nil {
+				c.Args = append(c.Args, e)
+			}
 		}
 	}
-	for _, key := range []string{"by", "q", "k", "limit", "half_life"} {
-		if v := f.get(key); v != nil {
-			l.fail(v, "value", "remove it", "%s has no %s", w.Text, key)
+	for _, p := range kind.Params {
+		if v := n.get(p.Name); v != nil {
+			c.Args = append(c.Args, exprOf(v, v.text, 0))
 		}
+	}
+	for _, key := range f.kind.names() {
+		known := key == "fn" || key == "where" || slices.ContainsFunc(argumentNames(kind), func(a string) bool { return longName(a) == key }) ||
+			slices.ContainsFunc(kind.Params, func(p aggregate.Param) bool { return p.Name == key })
+		if known || !n.has(key) {
+			continue
+		}
+		l.fail(n.get(key), "value", "remove it", "%s has no %s", w.Text, key)
 	}
 	if v := f.get("where"); v != nil {
 		c.Where = l.expr(v)

@@ -82,8 +82,9 @@ type Source struct {
 	Start     engine.Start
 	LastOnly  bool // validate: columns
 	Errors    *Errors
-	table     bool // under tables:
-	broken    bool // an error was reported that leaves its schema unknown
+	History   time.Duration // of a table
+	table     bool          // under tables:
+	broken    bool          // an error was reported that leaves its schema unknown
 }
 
 // Column is one declared column; a nested one has its path as name.
@@ -92,6 +93,14 @@ type Column struct {
 	engine.Field
 	List bool        // Type is Any, and holds a list of Elem
 	Elem engine.Type // Invalid: of anything
+}
+
+// elem is the type of a list's elements; Any where it is not known.
+func (c Column) elem() engine.Type {
+	if c.Elem == engine.Invalid {
+		return engine.Any
+	}
+	return c.Elem
 }
 
 // Transform is one step; Step is nil where its kind was not to be read.

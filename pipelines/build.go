@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/operators"
 	"github.com/leatstream/leat/operators/expr"
 )
 
@@ -131,6 +132,7 @@ type place struct {
 	node   int // input number for NodeSpec.Inputs
 	port   int // which of its outputs
 	schema *engine.Schema
+	lists  map[string]engine.Type // as stream.lists
 	record bool
 }
 
@@ -210,9 +212,28 @@ func (b *builder) source(s *Source, in *stream) error {
 	} else {
 		sub.Sources = append(sub.Sources, spec)
 	}
-	at := place{sub: sub, node: ^(len(sub.Sources) - 1), schema: schema, record: !s.table}
+	at := place{sub: sub, node: ^(len(sub.Sources) - 1), schema: schema, lists: in.lists, record: !s.table}
+	if s.table {
+		at = b.table(s, in, at)
+	}
 	b.places[in] = at
 	return nil
+}
+
+// table adds the node that makes changes of a table's rows.
+func (b *builder) table(s *Source, in *stream, at place) place {
+	spec := operators.TableSpec{Schema: at.schema, History: s.History}
+	for _, name := range in.key {
+		spec.Key = append(spec.Key, at.schema.Lookup(name))
+	}
+	n := &engine.NodeSpec{Schema: at.schema, Table: true, Stores: operators.TableStores(in.name, spec), New: operators.Table(spec)}
+	next := b.add(at, in, "table", n)
+	lateStage(n, Word{})
+	for _, store := range n.Stores {
+		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", store.Name, store.Fingerprint))
+	}
+	b.parts = append(b.parts, fmt.Sprintf("table %s of %s by %v", in.name, s.Topics[0].Text, in.key))
+	return next
 }
 
 // reader is the sub-topology that reads one of topics, or nil. Where several
@@ -332,7 +353,7 @@ func (b *builder) again(p *expr.Program, at place) (*expr.Program, error) {
 	if p == nil {
 		return nil, nil
 	}
-	q, err := expr.Compile(p.String(), expr.Env{Schema: at.schema, Vars: b.vars, Record: at.record, Secret: b.o.Secret})
+	q, err := expr.Compile(p.String(), expr.Env{Schema: at.schema, Vars: b.vars, Lists: at.lists, Record: at.record, Secret: b.o.Secret})
 	if err != nil {
 		return nil, fmt.Errorf("compile %q: %w", p.String(), err)
 	}
@@ -357,7 +378,7 @@ func (b *builder) addTo(at []place, s *stream, kind string, n *engine.NodeSpec) 
 	}
 	sub := at[0].sub
 	sub.Nodes = append(sub.Nodes, n)
-	return place{sub: sub, node: len(sub.Nodes) - 1, schema: n.Schema, record: at[0].record && s.record}
+	return place{sub: sub, node: len(sub.Nodes) - 1, schema: n.Schema, lists: s.lists, record: at[0].record && s.record}
 }
 
 // policy is what happens to what goes wrong in the step behind a stream.

@@ -97,12 +97,12 @@ func (k *checker) declare() {
 
 // source makes the stream of a source and checks the columns that it names.
 func (k *checker) source(s *Source) *stream {
-	out := &stream{name: s.Name.Text, source: s, record: true, broken: s.broken, lists: map[string]bool{}}
+	out := &stream{name: s.Name.Text, source: s, record: true, broken: s.broken, lists: map[string]engine.Type{}}
 	var fields []engine.Field
 	for _, c := range s.Columns {
 		fields = append(fields, c.Field)
 		if c.List {
-			out.lists[c.Field.Name] = true
+			out.lists[c.Field.Name] = c.elem()
 		}
 	}
 	out.schema = engine.NewSchema(fields...)
@@ -118,6 +118,11 @@ func (k *checker) source(s *Source) *stream {
 	}
 	if len(out.key) < len(s.Key) {
 		out.key = nil
+	}
+	out.wire = out.key
+	if s.table {
+		out.table, out.timeless, out.record, out.history = true, true, false, s.History
+		out.group, out.grouped, out.results = out.key, true, true
 	}
 	if s.EventTime.Given() {
 		switch i := out.schema.Lookup(s.EventTime.Text); {

@@ -25,13 +25,13 @@ func newCompiler(l *loader, p *Pipeline, secret func(string) (string, bool)) *co
 }
 
 // compile compiles one expression; nil when it is wrong, which was reported.
-func (c *compiler) compile(e *Expr, schema *engine.Schema, record bool, d *derivation) *expr.Program {
+func (c *compiler) compile(e *Expr, in scope, d *derivation) *expr.Program {
 	if e == nil {
 		return nil
 	}
-	env := expr.Env{Schema: schema, Vars: c.vars, Secret: c.secret}
+	env := expr.Env{Schema: in.schema, Vars: c.vars, Lists: in.lists, Secret: c.secret}
 	p, err := expr.Compile(e.Text, env)
-	if err != nil && record {
+	if err != nil && in.record {
 		env.Record = true
 		if again, errAgain := expr.Compile(e.Text, env); errAgain == nil {
 			p, err = again, nil
@@ -43,7 +43,7 @@ func (c *compiler) compile(e *Expr, schema *engine.Schema, record bool, d *deriv
 		return nil
 	}
 	for _, i := range p.Columns() {
-		d.reads[schema.Fields[i].Name] = true
+		d.reads[in.schema.Fields[i].Name] = true
 	}
 	return p
 }
@@ -64,8 +64,8 @@ func (c *compiler) wrong(e *Expr, err error) {
 }
 
 // condition compiles an expression that must be true or false.
-func (c *compiler) condition(e *Expr, schema *engine.Schema, record bool, d *derivation) *expr.Program {
-	p := c.compile(e, schema, record, d)
+func (c *compiler) condition(e *Expr, in scope, d *derivation) *expr.Program {
+	p := c.compile(e, in, d)
 	if p == nil {
 		return nil
 	}
@@ -198,7 +198,7 @@ func (c *compiler) groups(list []Group, in *stream, d *derivation) (types []engi
 		case g.Expr != nil:
 			if i := plainColumn(in.schema, g.Expr); i >= 0 {
 				col.from = i
-			} else if col.expr = c.compile(g.Expr, in.schema, in.record, d); col.expr == nil {
+			} else if col.expr = c.compile(g.Expr, in.scope(), d); col.expr == nil {
 				continue
 			} else if t = col.expr.Type(); t == engine.Invalid {
 				c.l.failAt(g.Expr.node, g.Expr.offset, "expression", "", "this is always null: there is nothing to group by")
@@ -250,14 +250,17 @@ func covered(in *stream, group []groupColumn) bool {
 	return true
 }
 
-// keyBehind is which columns decide a result's partition: all of the group
-// after a repartition, else those that did before, as they are called now.
-func keyBehind(in *stream, d *derivation) []string {
-	key := []string{}
-	for _, g := range d.group {
-		if d.reshard || g.from >= 0 && slices.Contains(in.key, in.schema.Fields[g.from].Name) {
-			key = append(key, g.name)
+// groupLists are the lists among group columns.
+func groupLists(in *stream, group []groupColumn) map[string]engine.Type {
+	lists := map[string]engine.Type{}
+	for _, g := range group {
+		if g.from >= 0 {
+			if elem, list := in.lists[in.schema.Fields[g.from].Name]; list {
+				lists[g.name] = elem
+			}
+		} else if g.expr.Elem() != engine.Invalid {
+			lists[g.name] = g.expr.Elem()
 		}
 	}
-	return key
+	return lists
 }

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -96,7 +97,24 @@ var kinds = []*Kind{
 		{Name: "idle_timeout", Type: "duration", Default: "30s", Doc: "A partition read to its end and silent for this long no longer holds time back.", Not: []string{"idleness"}},
 		{Name: "close_after_idle", Type: "duration", Default: "off", Doc: "When all is silent for this long, time moves on with the clock, so that the last windows come out."},
 	}},
-	{Group: "table", Name: "kafka", Later: true, Doc: "Newest row per key of a topic."},
+	{Group: "table", Name: "kafka", Doc: "Reads a topic as a table: the newest row per key. A null value deletes the key's row.", Keys: []Key{
+		{Name: "type", Type: "kafka", Default: "kafka", Doc: "Kind of table."},
+		{Name: "topic", Type: "topic", Required: true, Doc: "The topic to read, usually a compacted one."},
+		{Name: "key", Type: "list of columns", Required: true, Doc: "The columns that the record key carries: one row for each key.", Not: []string{"group_by", "primary_key"}},
+		{Name: "format", Type: "json, avro, protobuf, csv, string or bytes", Default: "json", Doc: "How values are encoded."},
+		{Name: "schema", Type: "mapping column: type", Doc: "As of a source.", Not: []string{"fields", "columns"}},
+		{Name: "event_time", Type: "column or {field, max_future}", Default: "the record's timestamp", Group: "event_time", Doc: "Which column is the time of a row."},
+		{Name: "history", Type: "duration", Doc: "Keeps versions of a row this long: a stream's row meets the one of its own time, and the newest row is that of the greatest event time. Absent: the row that came last."},
+		{Name: "broadcast", Type: "bool", Default: "false", Doc: "The whole table on every worker, so that a join needs no common key. Not supported yet."},
+		{Name: "envelope", Type: "debezium or outbox", Doc: "How a change is wrapped; deletes delete."},
+		{Name: "csv", Type: "{header, delimiter}", Group: "csv", Doc: "Options of the csv format."},
+		{Name: "validate", Type: "full or columns", Default: "full", Doc: "As of a source."},
+		{Name: "errors", Type: "errors", Group: "errors", Doc: "Error policies of this table; the pipeline's fill the gaps."},
+	}},
+	{Group: "csv", Doc: "Options of the csv format.", Keys: []Key{
+		{Name: "header", Type: "bool", Default: "false", Doc: "A value has a line of column names before its row."},
+		{Name: "delimiter", Type: "one character", Default: ",", Doc: "What stands between fields."},
+	}},
 
 	{Group: "transform", Name: "filter", Doc: "Keeps rows where the expression is true; null counts as false.", Keys: transformKeys(
 		Key{Name: "where", Type: "expression", Required: true, Doc: "A condition over the row's columns.", Not: []string{"condition", "when", "if", "predicate"}},
@@ -115,23 +133,106 @@ var kinds = []*Kind{
 		Key{Name: "aggregates", Type: "mapping column: aggregate", Required: true, Group: "aggregate", Doc: "`revenue: sum(amount)`, or the long form.", Not: []string{"aggregations", "select", "set"}},
 		Key{Name: "having", Type: "expression", Doc: "Keeps results; reads group columns, aggregates and the window's."},
 		Key{Name: "emit", Type: "close, update or {mode, throttle}", Group: "emit", Default: "close for windows, else update", Doc: "When results are written."},
-		Key{Name: "late", Type: "drop, dead_letter or {as: name}", Group: "late", Default: "drop", Doc: "What happens to rows whose window has closed. `{as: name}` is not supported yet.", Not: []string{"late_rows"}},
-		Key{Name: "ttl", Type: "duration", Doc: "Forgets a group after this time without a row. Not supported yet."},
+		Key{Name: "late", Type: "drop, dead_letter or {as: name}", Group: "late", Default: "drop", Doc: "What happens to rows whose window has closed. `{as: name}` makes them a stream of that name, as they came.", Not: []string{"late_rows"}},
+		Key{Name: "ttl", Type: "duration", Doc: "Forgets a group this long after its last row, in event time; downstream too. Without a window only."},
 	)},
-	later("transform", "flat_map", "One row per element of a list."),
-	later("transform", "branch", "First match wins; each case is an input name."),
-	later("transform", "union", "Merges inputs."),
-	later("transform", "join", "Joins two streams, a stream and a table, or two tables."),
-	later("transform", "dedupe", "First row per key and time span."),
-	later("transform", "top", "Top k rows per group."),
-	later("transform", "reduce", "Event-sourced state."),
-	later("transform", "upcast", "Lifts old event versions to the newest."),
-	later("transform", "detect", "Event sequences per key."),
+	{Group: "transform", Name: "flat_map", Doc: "One row per element of a list; a null or empty list makes none. Behind it `key()` and the like are gone.", Keys: transformKeys(
+		Key{Name: "unnest", Type: "expression", Required: true, Doc: "A list: a column or, for example, `split(tags, \",\")`.", Not: []string{"list", "field", "column"}},
+		Key{Name: "as", Type: "column", Required: true, Doc: "The column that takes the element."},
+	)},
+	{Group: "transform", Name: "branch", Doc: "Sends each row to the first case that takes it; each `as` is an input name for later transforms and sinks. Rows of no case go to `default`, or are dropped.", Keys: transformKeys(
+		Key{Name: "cases", Type: "list of cases", Required: true, Group: "case", Doc: "In order: the first match wins."},
+		Key{Name: "default", Type: "name", Doc: "The name for the rows that no case takes."},
+	)},
+	{Group: "case", Doc: "One case of a branch.", Keys: []Key{
+		{Name: "when", Type: "expression", Required: true, Doc: "A condition; null counts as false.", Not: []string{"where", "if", "condition"}},
+		{Name: "as", Type: "name", Required: true, Doc: "The name of what it takes.", Not: []string{"name", "to"}},
+	}},
+	{Group: "transform", Name: "union", Doc: "Merges streams, or tables of one key. Columns of one name must have one type; those an input lacks are null.", Keys: lessKey("input", transformKeys(
+		Key{Name: "inputs", Type: "list of names", Required: true, Doc: "What is merged.", Not: []string{"input", "sources", "from"}},
+		Key{Name: "source_name", Type: "column", Doc: "A column that takes the name of the input that a row came from."},
+	))},
+	{Group: "transform", Name: "join", Doc: "Joins two streams within a span of time (`stream`), the rows of a stream with a table (`table`), or two tables (`table`). " +
+		"The left is `input`. `set`, `select` and `drop` are those of `map`, with the left's columns bare and the right's as `<name>.<column>`, null where nothing matched; with none of them the left's columns go on.", Keys: transformKeys(
+		Key{Name: "kind", Type: "inner, left or outer", Default: "inner", Doc: "`left` keeps rows of the left without a match, `outer` those of both sides. Stream with table: inner or left.", Not: []string{"how"}},
+		Key{Name: "stream", Type: "name", Doc: "The right side, a stream."},
+		Key{Name: "table", Type: "name", Doc: "The right side, a table."},
+		Key{Name: "key", Type: "list of columns, or mapping left: right", Required: true, Group: "", Doc: "`[user_id]` on both sides, or `{seller: id}`; the left may be an expression: a list of `{left, right}`. Of a table it names the whole key.", Not: []string{"on", "by", "keys", "using"}},
+		Key{Name: "within", Type: "duration or {before, after}", Group: "within", Doc: "Two streams: the right row's time is in [left - before, left + after], both ends included."},
+		Key{Name: "grace", Type: "duration", Default: "0s", Doc: "Two streams: how long after its bound a row is still waited for."},
+		Key{Name: "late", Type: "drop or dead_letter", Default: "drop", Doc: "Two streams: what happens to rows that come after that."},
+		Key{Name: "ttl", Type: "duration", Doc: "Two tables: forgets a key this long after its last change, downstream too."},
+		Key{Name: "set", Type: "mapping column: expression", Doc: "Adds or replaces columns."},
+		Key{Name: "select", Type: "mapping column: expression, or list of columns", Doc: "Keeps only these."},
+		Key{Name: "drop", Type: "list of columns", Doc: "Leaves these out."},
+	)},
+	{Group: "join key", Doc: "One column of a join's key.", Keys: []Key{
+		{Name: "left", Type: "expression", Required: true, Doc: "Over the left's columns."},
+		{Name: "right", Type: "column", Required: true, Doc: "A column of the right."},
+	}},
+	{Group: "within", Doc: "The long form of `within`.", Keys: []Key{
+		{Name: "before", Type: "duration", Default: "0s", Doc: "How much earlier than the left row the right one may be."},
+		{Name: "after", Type: "duration", Default: "0s", Doc: "How much later."},
+	}},
+	{Group: "transform", Name: "dedupe", Doc: "Lets the first row per key and span of time pass: idempotent consumption of redelivered events. A row further than `within` behind the watermark of its partition is late, and dropped.", Keys: transformKeys(
+		Key{Name: "key", Type: "list of columns", Required: true, Doc: "What makes two rows the same: names, paths or `{name: expression}`.", Not: []string{"by", "group_by", "columns", "on"}},
+		Key{Name: "within", Type: "duration", Required: true, Doc: "A row of a key is dropped when one that passed is at most this far from it, in event time.", Not: []string{"window", "ttl"}},
+	)},
+	{Group: "transform", Name: "top", Doc: "The top k rows, per group and window; adds the column `rank`. Over a table (and without a window) it is a table that follows every change; over a stream it needs a window.", Keys: transformKeys(
+		Key{Name: "by", Type: "expression", Required: true, Doc: "What rows are ranked by. Null ranks last.", Not: []string{"order_by", "sort"}},
+		Key{Name: "k", Type: "int", Required: true, Doc: "How many.", Not: []string{"limit", "n"}},
+		Key{Name: "order", Type: "desc or asc", Default: "desc", Doc: "`desc`: the greatest first."},
+		Key{Name: "ties", Type: "bool", Default: "false", Doc: "`true`: all rows equal to the k-th, too. Else ties are broken by the rows' key, then by arrival."},
+		Key{Name: "group_by", Type: "list of columns", Default: "none: one group, in one partition", Doc: "A top for each group."},
+		Key{Name: "window", Type: "same, or a tumbling or hopping window", Group: "window", Doc: "`same`: per window of the input's rows, closing with it. Its own: rows are cut into windows by event time."},
+	)},
+	{Group: "transform", Name: "reduce", Doc: "Event-sourced state: each row of a group changes its state by the first `fold` that matches. The result is a table of states; a row that leaves the state as it was sends nothing.", Keys: transformKeys(
+		Key{Name: "group_by", Type: "list of columns", Required: true, Doc: "Whose state it is.", Not: []string{"key", "by", "keys"}},
+		Key{Name: "state", Type: "mapping column: type", Required: true, Doc: "The columns of the state."},
+		Key{Name: "init", Type: "mapping column: expression", Default: "null", Doc: "The state before the first row, over the columns of that row."},
+		Key{Name: "fold", Type: "list of {when, set, delete}", Required: true, Group: "fold", Doc: "In order, first match wins; no match leaves the state. Bare names are the row's, `state.x` the state's."},
+		Key{Name: "emit", Type: "update or {mode, throttle}", Group: "emit", Default: "update", Doc: "How often a changed state is written."},
+		Key{Name: "ttl", Type: "duration", Doc: "Forgets a group this long after its last row, in event time; downstream too."},
+		Key{Name: "order", Type: "arrival or event_time", Default: "arrival", Doc: "`event_time` waits for the watermark and folds rows in order of their time."},
+		Key{Name: "snapshot", Type: "text", Doc: "Not needed: the newest state is the snapshot, kept in the changelog."},
+	)},
+	{Group: "fold", Doc: "One case of a reduce's `fold`.", Keys: []Key{
+		{Name: "when", Type: "expression", Default: "always", Doc: "Condition over the row and `state.…`.", Not: []string{"where", "if"}},
+		{Name: "set", Type: "mapping column: expression", Doc: "New values; all of them read the old state."},
+		{Name: "delete", Type: "true", Doc: "The state is deleted."},
+	}},
+	{Group: "transform", Name: "upcast", Doc: "Lifts rows of old versions to the newest before anything else sees them. The newest version is the last step's `from` and one; any other that no step knows is an error of the row.", Keys: transformKeys(
+		Key{Name: "version", Type: "expression", Required: true, Doc: "The row's version, an int. As a plain column it goes out as the newest."},
+		Key{Name: "steps", Type: "list of {from, set, drop}", Required: true, Group: "upcast step", Doc: "In order of `from`."},
+	)},
+	{Group: "upcast step", Doc: "Lifts a row by one version.", Keys: []Key{
+		{Name: "from", Type: "int", Required: true, Doc: "The version that it lifts."},
+		{Name: "set", Type: "mapping column: expression", Doc: "Adds or replaces columns; reads the row as it was before the step."},
+		{Name: "drop", Type: "list of columns", Doc: "Columns that newer versions do not have."},
+	}},
+	{Group: "transform", Name: "detect", Doc: "Finds sequences of rows per group, in order of event time; rows between the steps are skipped. An absent last step matches when the watermark passes `within`.", Keys: transformKeys(
+		Key{Name: "group_by", Type: "list of columns", Required: true, Doc: "Whose rows make a sequence.", Not: []string{"key", "by", "keys"}},
+		Key{Name: "pattern", Type: "list of steps", Required: true, Group: "pattern step", Doc: "In order.", Not: []string{"steps", "sequence"}},
+		Key{Name: "within", Type: "duration", Required: true, Doc: "From the row of the first step to the last."},
+		Key{Name: "select", Type: "mapping column: expression", Default: "group_by, started_at, matched_at", Doc: "What comes out: `<step>.<column>` reads the row that a step took."},
+		Key{Name: "skip", Type: "past_last or none", Default: "past_last", Doc: "`past_last`: the next match begins after this one. `none`: matches may overlap."},
+	)},
+	{Group: "pattern step", Doc: "One step of a pattern.", Keys: []Key{
+		{Name: "as", Type: "name", Required: true, Doc: "Its name in later conditions and in `select`."},
+		{Name: "where", Type: "expression", Default: "any row", Doc: "Which rows it takes; may read earlier steps: `a.amount`.", Not: []string{"when", "if"}},
+		{Name: "times", Type: "int", Default: "1", Doc: "How many such rows; the last one is what `as` names."},
+		{Name: "absent", Type: "true", Doc: "No such row may come between the steps around it or, at the end, before `within` is over."},
+	}},
 
 	{Group: "aggregate", Doc: "The long form of an aggregate.", Keys: []Key{
 		{Name: "fn", Type: "aggregate function", Required: true, Doc: "count, sum, avg, …", Not: []string{"function", "type", "func"}},
 		{Name: "of", Type: "expression", Doc: "The first argument.", Not: []string{"column", "field", "expr", "value"}},
 		{Name: "by", Type: "expression", Doc: "The second argument of arg_min and arg_max."},
+		{Name: "ts", Type: "expression", Doc: "The time of a write, of lww and lww_map."},
+		{Name: "actor", Type: "expression", Doc: "Who wrote, of the replicated types."},
+		{Name: "op", Type: "expression", Doc: "`add` or `remove`, of or_set."},
+		{Name: "tag", Type: "expression", Doc: "What tells two additions apart, of or_set."},
+		{Name: "v", Type: "expression", Doc: "The value, of lww_map."},
 		{Name: "q", Type: "number", Doc: "The quantile, between 0 and 1."},
 		{Name: "k", Type: "int", Doc: "How many, of top_k."},
 		{Name: "limit", Type: "int", Doc: "The most elements of collect and collect_set."},
@@ -149,12 +250,28 @@ var kinds = []*Kind{
 		Key{Name: "offset", Type: "duration", Default: "0s", Doc: "Shifts the starts."},
 		Key{Name: "time_zone", Type: "IANA zone", Doc: "Aligns to the civil calendar.", Not: []string{"timezone", "zone", "tz"}},
 	)},
-	{Group: "window", Name: "sliding", Later: true, Doc: "[t - size, t], both ends inclusive.", Keys: windowKeys(
-		Key{Name: "size", Type: "duration", Required: true}, Key{Name: "mode", Type: "exact or trailing"})},
-	later("window", "session", "Rows at most `gap` apart."),
-	later("window", "cumulate", "[start, start + step·k) up to size."),
-	later("window", "count", "The last n rows."),
-	later("window", "same", "The window of the input's rows."),
+	{Group: "window", Name: "sliding", Doc: "Windows [t - size, t] that follow the rows, both ends inclusive.", Keys: windowKeys(
+		Key{Name: "size", Type: "duration", Required: true, Doc: "Length.", Not: []string{"duration", "length", "width"}},
+		Key{Name: "mode", Type: "exact or trailing", Default: "exact", Doc: "`exact`: each distinct window that Kafka Streams' SlidingWindows defines. `trailing`: one row per event, over the time up to it."},
+	)},
+	{Group: "window", Name: "session", Doc: "Rows at most `gap` apart: [first, last], both inclusive. A row that bridges two sessions merges them.", Keys: windowKeys(
+		Key{Name: "gap", Type: "duration", Required: true, Doc: "The longest silence within a session, inclusive.", Not: []string{"timeout", "inactivity", "inactivity_gap", "size"}},
+	)},
+	{Group: "window", Name: "cumulate", Doc: "[start, start + step·k) up to size: totals of the day so far.", Keys: windowKeys(
+		Key{Name: "size", Type: "duration", Required: true, Doc: "The longest window."},
+		Key{Name: "step", Type: "duration", Required: true, Doc: "How much longer each window is than the one before.", Not: []string{"advance", "every"}},
+		Key{Name: "offset", Type: "duration", Default: "0s", Doc: "Shifts the starts."},
+		Key{Name: "time_zone", Type: "IANA zone", Doc: "Aligns to the civil calendar.", Not: []string{"timezone", "zone", "tz"}},
+	)},
+	{Group: "window", Name: "count", Doc: "The last rows of each key, by arrival.", Keys: []Key{
+		{Name: "type", Type: "kind", Required: true, Doc: "Kind of window."},
+		{Name: "size", Type: "int", Required: true, Doc: "How many rows."},
+		{Name: "advance", Type: "int", Default: "1", Doc: "A result after every so many rows."},
+		{Name: "full", Type: "bool", Default: "false", Doc: "No result before `size` rows have come."},
+	}},
+	{Group: "window", Name: "same", Doc: "The window of the input's rows; closes when theirs has. Also written `window: same`.", Keys: []Key{
+		{Name: "type", Type: "kind", Required: true, Doc: "Kind of window."},
+	}},
 
 	{Group: "emit", Doc: "The long form of `emit`.", Keys: []Key{
 		{Name: "mode", Type: "close or update", Required: true, Doc: "`close` writes each window once, when the watermark passes its end plus grace; `update` writes changed rows, then the final one with `final: true`.", Not: []string{"on", "type"}},
@@ -283,6 +400,11 @@ func transformKeys(own ...Key) []Key {
 		{Name: "errors", Type: "errors", Group: "errors", Doc: "Error policies of this transform."},
 		{Name: "was", Type: "name", Doc: "The former name, after a rename. Not supported yet."},
 	}, own...)
+}
+
+// lessKey leaves a key out.
+func lessKey(name string, keys []Key) []Key {
+	return slices.DeleteFunc(keys, func(k Key) bool { return k.Name == name })
 }
 
 func windowKeys(own ...Key) []Key {

@@ -54,9 +54,27 @@ func TestKinds(t *testing.T) {
 			t.Errorf("window has no %s", k)
 		}
 	}
-	for _, name := range laterAggregates {
-		if _, ok := aggregate.Lookup(name); ok {
-			t.Errorf("the aggregate %s is supported: take it out of laterAggregates", name)
+	for _, v := range verbs() {
+		if k := findKind("transform", v.name); k == nil || k.Later {
+			t.Errorf("the transform %s has no entry", v.name)
+		}
+	}
+	for _, k := range runningKinds("transform") {
+		if _, ok := findVerb(k); !ok {
+			t.Errorf("the transform %s has no verb", k)
+		}
+	}
+	// Every argument of an aggregate has its key in the long form.
+	long := findKind("aggregate", "")
+	for _, k := range aggregate.Kinds() {
+		names := argumentNames(k)
+		for _, p := range k.Params {
+			names = append(names, p.Name)
+		}
+		for _, name := range names {
+			if long.key(longName(name)) == nil {
+				t.Errorf("the long form of %s has no key %s", k.Name, longName(name))
+			}
 		}
 	}
 }

@@ -326,10 +326,6 @@ func (l *loader) kind(n *node, group, fallback string) *Kind {
 		return nil
 	}
 	if k.Later {
-		if group == "window" && name == "sliding" && n.has("advance") {
-			l.fail(at, "value", "windows of one size, one at every advance, are type: hopping", "a sliding window has no advance")
-			return nil
-		}
 		where := at
 		if where == nil {
 			where = n

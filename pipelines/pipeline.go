@@ -37,9 +37,7 @@ func (l *loader) pipeline(n *node) *Pipeline {
 		p.Sources = append(p.Sources, l.source(pr))
 	}
 	for _, pr := range l.pairs(f.get("tables"), "tables") {
-		l.name(pr.key)
-		l.unsupported(pr.key, "a table")
-		p.Sources = append(p.Sources, &Source{Name: wordOf(pr.key, pr.key.text), table: true, broken: true})
+		p.Sources = append(p.Sources, l.table(pr))
 	}
 	for _, item := range l.list(f.get("transforms"), "transforms") {
 		if t := l.transform(item); t != nil {

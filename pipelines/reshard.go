@@ -11,8 +11,9 @@ import (
 )
 
 // repartition sends rows of in through a topic, for the transform s; label is
-// the topic's, and what comes behind it begins a sub-topology.
-func (b *builder) repartition(s, in *stream, label string, at place, key []string) place {
+// the topic's, and what comes behind it begins a sub-topology. names are what the
+// key columns are called on the wire; nil: as they are.
+func (b *builder) repartition(s, in *stream, label string, at place, key, names []string) place {
 	every := b.stampEvery(s)
 	notes := []string{"rows move to the partition of " + keyNote(key)}
 	if every > 0 {
@@ -26,7 +27,7 @@ func (b *builder) repartition(s, in *stream, label string, at place, key []strin
 	errors := b.policy(s)
 	at.sub.Nodes = append(at.sub.Nodes, &engine.NodeSpec{
 		Name: string(topic), Kind: "repartition", Inputs: []int{at.node}, Ports: at.ports(), Schema: at.schema, Table: in.table,
-		New:     repartitioner(topic, at.schema, cols, every),
+		New:     repartitioner(topic, at.schema, cols, names, every),
 		Outputs: []engine.TopicSpec{{Topic: topic, Configs: repartitionConfigs()}},
 		Errors:  errors,
 		Notes:   notes,
@@ -39,7 +40,7 @@ func (b *builder) repartition(s, in *stream, label string, at place, key []strin
 		Errors:    errors,
 	}
 	b.upstream[spec] = at.sub
-	return place{sub: b.newSub(spec), node: ^0, schema: at.schema}
+	return place{sub: b.newSub(spec), node: ^0, schema: at.schema, lists: at.lists}
 }
 
 func keyNote(key []string) string {
@@ -73,7 +74,10 @@ type arrival struct {
 	reshard  bool
 	group    []groupColumn
 	programs []argument
-	keep     []string // columns that come along whatever the programs read
+	keep     []string       // columns that come along whatever the programs read
+	by       []int          // which of the group decide the partition; nil: all
+	names    []string       // of these, on the wire; nil: as they are
+	schema   *engine.Schema // what is there, where that is more than the input's columns
 }
 
 // argument is an expression that is evaluated at the key's partition, or, where
@@ -157,6 +161,11 @@ func (b *builder) moved(s *stream, a arrival, at place) (arrived, error) {
 			}
 		}
 	}
+	if a.schema != nil {
+		wide := *in
+		wide.schema = a.schema
+		in = &wide
+	}
 	var columns []mapColumn
 	for i, f := range in.schema.Fields {
 		if keep[f.Name] {
@@ -167,14 +176,21 @@ func (b *builder) moved(s *stream, a arrival, at place) (arrived, error) {
 	if err != nil {
 		return arrived{}, err
 	}
-	r := arrived{at: b.repartition(s, in, a.label, before, key)}
+	to := key
+	if a.by != nil {
+		to = []string{}
+		for _, i := range a.by {
+			to = append(to, key[i])
+		}
+	}
+	r := arrived{at: b.repartition(s, in, a.label, before, to, a.names)}
 	for i, g := range a.group {
 		r.group = append(r.group, groupColumn{name: g.name, from: r.at.schema.Lookup(key[i])})
 	}
 	for _, arg := range a.programs {
 		p, err := b.again(arg.p, r.at)
 		if arg.p != nil && arg.record {
-			p, err = expr.Compile(fmt.Sprintf("$env[%q]", "~arg."+arg.name), expr.Env{Schema: r.at.schema})
+			p, err = expr.Compile(fmt.Sprintf("$env[%q]", "~arg."+arg.name), expr.Env{Schema: r.at.schema, Lists: r.at.lists})
 		}
 		if err != nil {
 			return r, err

@@ -179,7 +179,7 @@ func (l *loader) columnJSON(out []byte, in *stream, column string, key, v *node)
 		return append(out, "null"...)
 	}
 	f := in.schema.Fields[i]
-	if in.lists[column] || f.Type == engine.Any {
+	if _, list := in.lists[column]; list || f.Type == engine.Any {
 		return l.anyJSON(out, v, elemOf(in, column))
 	}
 	return l.scalarJSON(out, v, f)

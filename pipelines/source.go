@@ -53,6 +53,50 @@ func (l *loader) source(pr pair) *Source {
 	return s
 }
 
+// table reads one entry of tables: a source whose rows are the newest per key.
+func (l *loader) table(pr pair) *Source {
+	s := &Source{Name: l.name(pr.key), table: true}
+	s.Watermark = engine.WatermarkSpec{MaxOutOfOrderness: defaultOutOfOrderness, IdleTimeout: defaultIdleTimeout, MaxFuture: defaultMaxFuture}
+	if pr.value == nil {
+		s.broken = true
+		return s
+	}
+	before := len(l.diags)
+	k := l.kind(pr.value, "table", "kafka")
+	if k == nil {
+		s.broken = true
+		return s
+	}
+	f := l.fields(pr.value, k)
+	defer f.done()
+	if v := f.get("topic"); v != nil {
+		if w, ok := l.topic(v); ok {
+			s.Topics = []Word{w}
+		}
+	}
+	l.unsupported(f.get("envelope"), "an envelope")
+	l.unsupported(f.get("csv"), "the csv format")
+	l.sourceColumns(s, f)
+	s.Key = l.columns(f.get("key"))
+	if v := f.get("key"); v != nil && v.kind == sequenceNode && len(v.items) == 0 {
+		l.fail(v, "value", "", "a key needs at least one column")
+	}
+	l.eventTime(s, f.get("event_time"))
+	s.History = l.span(f.get("history"), time.Millisecond)
+	if v := f.get("broadcast"); v != nil {
+		if all, ok := l.bool(v); ok && all {
+			l.unsupported(v, "broadcast: true")
+		}
+	}
+	if v := f.get("validate"); v != nil {
+		how, _ := l.oneOf(v, "full", "columns")
+		s.LastOnly = how == "columns"
+	}
+	s.broken = s.broken || (len(l.diags) > before && (s.Columns == nil || s.Key == nil))
+	s.Errors = l.errors(f.get("errors"), false)
+	return s
+}
+
 func (l *loader) sourceTopics(s *Source, f *fields) {
 	one, many := f.get("topic"), f.get("topics")
 	if one == nil && many == nil {

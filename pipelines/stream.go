@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"slices"
+	"time"
 
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/window"
@@ -17,8 +18,8 @@ type stream struct {
 	inputs []*stream  // nil for sources
 	main   *stream    // of a side output: the transform's own
 	schema *engine.Schema
-	lists  map[string]bool // columns that hold lists
-	broken bool            // an error leaves the schema unknown: say no more
+	lists  map[string]engine.Type // element types of the columns that hold lists; Any: not known
+	broken bool                   // an error leaves the schema unknown: say no more
 
 	table bool
 	// timeless: it comes from tables alone, and holds no watermark back.
@@ -29,6 +30,10 @@ type stream struct {
 	// key are the columns that decide which partition a row is in, as they are
 	// called here; nil: unknown.
 	key []string
+	// wire is what they were called when the record's key was made of them.
+	wire []string
+	// history is how long a table keeps versions of its rows.
+	history time.Duration
 	// group are the columns that identify a row (with the window's): the
 	// default key of sinks. nil: rows have no identity.
 	group     []string
@@ -40,6 +45,15 @@ type stream struct {
 	update    bool // updates come before the final row of a window
 	reads     int  // how many inputs name it
 }
+
+// scope is the columns that an expression may read.
+type scope struct {
+	schema *engine.Schema
+	lists  map[string]engine.Type
+	record bool // the source's record is behind the row
+}
+
+func (s *stream) scope() scope { return scope{s.schema, s.lists, s.record} }
 
 // input is the first input; nil for sources.
 func (s *stream) input() *stream {
@@ -88,3 +102,11 @@ const (
 	windowEnd   = "window_end"
 	finalColumn = "final"
 )
+
+// what names the kind of s for people.
+func (s *stream) what() string {
+	if s.table {
+		return "a table"
+	}
+	return "a stream"
+}

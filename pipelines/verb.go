@@ -44,9 +44,18 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{name: "aggregate", read: readAggregate},
+		{name: "branch", read: readBranch},
+		{name: "dedupe", read: readDedupe},
+		{name: "detect", read: readDetect},
 		{name: "filter", read: readFilter},
+		{name: "flat_map", read: readFlatMap},
+		{name: "join", read: readJoin},
 		{name: "map", read: readMap},
+		{name: "reduce", read: readReduce},
 		{name: "rekey", read: readRekey},
+		{name: "top", read: readTop},
+		{name: "union", read: readUnion, ownInputs: true},
+		{name: "upcast", read: readUpcast},
 	}
 }
 

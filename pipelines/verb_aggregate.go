@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -10,11 +11,12 @@ import (
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/operators"
 	"github.com/leatstream/leat/operators/expr"
+	"github.com/leatstream/leat/window"
+	"github.com/leatstream/leat/window/aggregate"
 )
 
 // aggregateStep aggregates rows per group and window.
 type aggregateStep struct {
-	single
 	GroupBy    []Group
 	Window     *Window // nil: all rows so far
 	Aggregates []*AggregateColumn
@@ -22,6 +24,8 @@ type aggregateStep struct {
 	Update     bool
 	Throttle   time.Duration
 	Late       Word // drop or dead_letter
+	LateAs     Word // late rows are a stream of this name
+	TTL        time.Duration
 }
 
 // readAggregate reads the keys of an aggregate transform.
@@ -43,7 +47,10 @@ func readAggregate(l *loader, _ *Transform, f *fields) step {
 	}
 	l.emit(a, f)
 	l.late(a, f.get("late"))
-	l.unsupported(f.get("ttl"), "ttl")
+	a.TTL = l.span(f.get("ttl"), time.Millisecond)
+	if a.Window != nil && a.Window.Spec.Kind == "count" {
+		a.Update = true
+	}
 	return a
 }
 
@@ -56,17 +63,17 @@ func (a *aggregateStep) derive(c *compiler, t *Transform, d *derivation) {
 	taken := map[string]bool{}
 	for i, g := range d.group {
 		w := g.word
-		if windowNames[g.name] && (a.Window != nil || g.from < 0 || in.schema.Fields[g.from].Name != g.name) {
+		if windowNames[g.name] && (a.framed() || g.from < 0 || in.schema.Fields[g.from].Name != g.name) {
 			c.l.fail(w.node, "reserved", "give the column another name: {name: …}", "%q is a reserved name", g.name)
 		}
 		taken[g.name] = true
 		fields = append(fields, engine.Field{Name: g.name, Type: types[i]})
 	}
-	if a.Window != nil {
+	if a.framed() {
 		fields = append(fields, engine.Field{Name: windowStart, Type: engine.Timestamp}, engine.Field{Name: windowEnd, Type: engine.Timestamp})
-		if in.table {
-			c.l.fail(a.Window.node, "unsupported", "let the rows come as facts: emit: close before it", "a window over a table is not supported yet")
-		}
+	}
+	if a.Window != nil && !a.overWindow(c, in) {
+		return
 	}
 	for _, col := range a.Aggregates {
 		if windowNames[col.Name.Text] {
@@ -85,34 +92,68 @@ func (a *aggregateStep) derive(c *compiler, t *Transform, d *derivation) {
 		d.functions = append(d.functions, f)
 		fields = append(fields, engine.Field{Name: col.Name.Text, Type: f.result})
 	}
-	if a.Window != nil && a.Update {
+	if a.framed() && a.Update {
 		fields = append(fields, engine.Field{Name: finalColumn, Type: engine.Bool})
 	}
 	out := d.out
 	out.schema = engine.NewSchema(fields...)
-	out.lists = map[string]bool{}
+	out.lists = groupLists(in, d.group)
+	for _, f := range d.functions {
+		if l, ok := f.fn.(aggregate.Lister); ok {
+			out.lists[f.name] = engine.Type(l.Elem())
+		}
+	}
 	if complete && len(d.functions) == len(a.Aggregates) {
 		rows := &derivation{reads: map[string]bool{}}
-		d.having = c.condition(a.Having, out.schema, false, rows)
+		d.having = c.condition(a.Having, scope{schema: out.schema, lists: out.lists}, rows)
 	}
 	if !complete {
 		return
 	}
-	if a.Window == nil && a.Late.Text == "dead_letter" {
-		c.l.fail(a.Late.node, "value", "remove it", "without a window no row is late")
+	for _, late := range []Word{a.Late, a.LateAs} {
+		if !a.framed() && late.Given() && late.Text != "drop" {
+			c.l.fail(late.node, "value", "remove it", "without a window of time no row is late")
+		}
 	}
 	d.reshard = !covered(in, d.group)
-	out.key = keyBehind(in, d)
-	out.group, out.grouped, out.lostGroup = []string{}, true, ""
-	for _, g := range d.group {
-		out.group = append(out.group, g.name)
-	}
-	out.record, out.window, out.windowed = false, nil, a.Window != nil
-	if a.Window != nil {
+	d.keyed()
+	out.windowed = a.framed()
+	if a.framed() {
 		out.window = &a.Window.Spec
+		if a.Window.Spec.Kind == "same" {
+			out.window = in.window
+		}
 	}
-	out.results = true
-	out.table, out.update = a.Update, a.Update && a.Window != nil
+	// Trailing results are one for each row, of the same bounds at times.
+	out.results = a.Window == nil || a.Window.Spec.Mode != window.Trailing
+	out.table, out.update = a.Update, a.Update && a.framed()
+	if a.LateAs.Given() {
+		side := d.side(a.LateAs)
+		side.record = in.record && !d.reshard
+		side.key, side.wire = settled(in, d)
+		side.results = false
+	}
+}
+
+// framed tells whether rows carry window_start and window_end.
+func (a *aggregateStep) framed() bool { return a.Window != nil && a.Window.Spec.Kind != "count" }
+
+// overWindow checks that the window fits what the input's rows have.
+func (a *aggregateStep) overWindow(c *compiler, in *stream) bool {
+	kind := a.Window.Spec.Kind
+	switch {
+	case a.TTL != 0:
+		c.l.fail(a.Window.node, "value", "remove ttl", "ttl is for aggregates without a window: a window forgets what has closed")
+	case kind == "same" && !in.windowed:
+		c.l.fail(a.Window.node, "type", "give it a window of its own", "window: same needs rows of windows, and %q has none", in.name)
+	case kind == "same" && in.window != nil && slices.Contains([]string{"session", "sliding"}, in.window.Kind):
+		c.l.fail(a.Window.node, "type", "", "window: same needs windows that keys share, and those of %q are of type %s", in.name, in.window.Kind)
+	case in.table && kind != "same":
+		c.l.fail(a.Window.node, "type", "use window: same, or let the rows come as facts: emit: close before it", "%s window cuts facts, and %q is a table, whose rows change", article(kind), in.name)
+	default:
+		return true
+	}
+	return false
 }
 
 // stride is how finely time matters to the windows.
@@ -120,11 +161,16 @@ func (a *aggregateStep) stride() time.Duration {
 	if a.Window == nil {
 		return 0
 	}
-	span := a.Window.Spec.Advance
-	if span == 0 {
-		span = a.Window.Spec.Size
+	return stride(a.Window.Spec)
+}
+
+func (*aggregateStep) inputs() []Word { return nil }
+
+func (a *aggregateStep) sides() []Word {
+	if a.LateAs.Given() {
+		return []Word{a.LateAs}
 	}
-	return time.Duration(span) * time.Millisecond
+	return nil
 }
 
 // lateRows is what happens to late rows.
@@ -132,15 +178,15 @@ func (a *aggregateStep) lateRows() Word { return a.Late }
 
 // lint warns of what is rarely meant.
 func (a *aggregateStep) lint(k *checker, d *derivation) {
-	if a.Window == nil && len(a.GroupBy) > 0 {
-		k.warn(d.t.Name.node, "unbounded", "a window forgets what has closed", "the state of %q grows with its keys: without a window they are kept for ever", d.out.name)
+	if (a.Window == nil || a.Window.Spec.Kind == "count") && len(a.GroupBy) > 0 && a.TTL == 0 && !d.in[0].table {
+		k.warn(d.t.Name.node, "unbounded", "give it a ttl or a window", "the state of %q grows with its keys: without a window they are kept for ever", d.out.name)
 	}
 	for i, f := range d.functions {
 		if d.reshard && !f.kind.OrderFree {
 			k.warn(a.Aggregates[i].Name.node, "order", "", "%s depends on the order of arrival, which a repartition mixes", f.kind.Name)
 		}
 	}
-	if a.Window != nil && !a.Update {
+	if a.framed() && !a.Update {
 		k.lintIdle(a.Window.node, d.in[0])
 	}
 }
@@ -155,7 +201,19 @@ func (k *checker) lintIdle(at *node, in *stream) {
 	}
 }
 
-func (a *aggregateStep) needs(*derivation, map[string]bool, func(*stream, string)) {}
+func (a *aggregateStep) needs(d *derivation, need map[string]bool, want func(*stream, string)) {
+	if a.Window != nil && a.Window.Spec.Kind == "same" {
+		want(d.in[0], windowStart)
+		want(d.in[0], windowEnd)
+	}
+	if a.LateAs.Given() {
+		for name := range need {
+			if d.sides[0].schema.Lookup(name) >= 0 {
+				want(d.in[0], name)
+			}
+		}
+	}
+}
 
 // build adds the aggregation, behind a repartition where it needs one.
 func (a *aggregateStep) build(b *builder, d *derivation, from []place) (place, error) {
@@ -166,14 +224,21 @@ func (a *aggregateStep) build(b *builder, d *derivation, from []place) (place, e
 			args = append(args, argument{name: f.name + "." + strconv.Itoa(i), p: p, record: f.record})
 		}
 	}
-	r, err := b.arrive(out, arrival{in: in, label: out.name, reshard: d.reshard, group: d.group, programs: args}, from[0])
+	var keep []string
+	if a.Window != nil && a.Window.Spec.Kind == "same" {
+		keep = []string{windowStart, windowEnd}
+	}
+	if a.LateAs.Given() && b.need[d.sides[0]] != nil {
+		keep = append(keep, only(b.need[in], in.schema)...)
+	}
+	r, err := b.arrive(out, arrival{in: in, label: out.name, reshard: d.reshard, group: d.group, programs: args, keep: keep}, from[0])
 	if err != nil {
 		return place{}, err
 	}
 	at := r.at
 	spec := operators.AggregateSpec{
 		In: at.schema, Out: out.schema, Group: groupColumns(r.group),
-		Update: a.Update, Throttle: a.Throttle, TableInput: in.table,
+		Update: a.Update, Throttle: a.Throttle, TableInput: in.table, TTL: a.TTL, LateSide: a.LateAs.Given(),
 	}
 	if a.Window != nil {
 		spec.Window = a.Window.Spec
@@ -182,23 +247,25 @@ func (a *aggregateStep) build(b *builder, d *derivation, from []place) (place, e
 	programs := r.programs
 	for _, f := range d.functions {
 		n := len(f.args)
-		spec.Aggregates = append(spec.Aggregates, operators.AggregateColumn{Name: f.name, Fn: f.fn, Args: programs[:n:n], Where: programs[n], Text: f.text})
+		spec.Aggregates = append(spec.Aggregates, operators.AggregateColumn{Name: f.name, Fn: f.fn, Args: programs[:n:n], Where: programs[n], Text: f.text, Time: f.kind.Time})
 		programs = programs[n+1:]
 		if !f.kind.OrderFree {
 			notes = append(notes, fmt.Sprintf("%s: %s depends on the order of arrival", f.name, f.kind.Name))
 		}
 	}
-	if spec.Having, err = b.again(d.having, place{schema: out.schema}); err != nil {
+	if spec.Having, err = b.again(d.having, place{schema: out.schema, lists: out.lists}); err != nil {
 		return place{}, err
 	}
 	n := &engine.NodeSpec{Schema: out.schema, Table: out.table, Stores: operators.AggregateStores(out.name, spec), New: operators.Aggregate(spec), Notes: notes}
-	at = b.add(at, out, "aggregate", n)
-	n.Errors.Stages[engine.StageLate] = engine.Skip
-	if a.Late.Text == "dead_letter" {
-		n.Errors.Stages[engine.StageLate] = engine.DeadLetter
-	}
+	next := b.add(at, out, "aggregate", n)
+	lateStage(n, a.Late)
 	b.keyed(d, n)
-	return at, nil
+	for _, side := range d.sides {
+		p := at
+		p.node, p.port = next.node, 1
+		b.places[side] = p
+	}
+	return next, nil
 }
 
 // keyed notes for the fingerprint what the state of a node holds, and of what.

@@ -16,7 +16,7 @@ func readFilter(l *loader, _ *Transform, f *fields) step {
 }
 
 func (s *filterStep) derive(c *compiler, _ *Transform, d *derivation) {
-	d.where = c.condition(s.Where, d.in[0].schema, d.in[0].record, d)
+	d.where = c.condition(s.Where, d.in[0].scope(), d)
 }
 
 func (s *filterStep) needs(d *derivation, need map[string]bool, want func(*stream, string)) {

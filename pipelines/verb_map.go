@@ -14,6 +14,8 @@ type mapStep struct {
 	Set    []Assign
 	Select []Assign // nil: all columns stay
 	Drop   []Word
+
+	hide map[string]bool // columns that go on by select only (join)
 }
 
 func readMap(l *loader, _ *Transform, f *fields) step {
@@ -59,7 +61,7 @@ func (m *mapStep) derive(c *compiler, t *Transform, d *derivation) {
 		assigns = m.Select
 	}
 	for _, a := range assigns {
-		p := c.compile(a.Expr, in.schema, in.record, d)
+		p := c.compile(a.Expr, in.scope(), d)
 		if p == nil {
 			continue
 		}
@@ -81,7 +83,7 @@ func (m *mapStep) derive(c *compiler, t *Transform, d *derivation) {
 	}
 	if m.Select == nil {
 		for i, f := range in.schema.Fields {
-			if dropped[f.Name] {
+			if dropped[f.Name] || m.hide[f.Name] {
 				continue
 			}
 			if a, ok := assigned[f.Name]; ok {
@@ -108,10 +110,14 @@ func (m *mapStep) derive(c *compiler, t *Transform, d *derivation) {
 		}
 	}
 	d.out.windowed = in.windowed && d.out.schema.Lookup(windowStart) >= 0 && d.out.schema.Lookup(windowEnd) >= 0
-	d.out.lists = map[string]bool{}
+	d.out.lists = map[string]engine.Type{}
 	for _, col := range d.columns {
-		if (col.from >= 0 && in.lists[in.schema.Fields[col.from].Name]) || (col.expr != nil && col.expr.Elem() != engine.Invalid) {
-			d.out.lists[col.field.Name] = true
+		if col.from >= 0 {
+			if elem, list := in.lists[in.schema.Fields[col.from].Name]; list {
+				d.out.lists[col.field.Name] = elem
+			}
+		} else if col.expr.Elem() != engine.Invalid {
+			d.out.lists[col.field.Name] = col.expr.Elem()
 		}
 	}
 }
@@ -177,6 +183,14 @@ func (b *builder) project(name string, s, in *stream, columns []mapColumn, at pl
 	}
 	n := &engine.NodeSpec{Schema: schema, Table: in.table, New: operators.Map(schema, cols)}
 	next := b.add(at, s, kind, n)
-	n.Name = name
+	n.Name, next.lists = name, map[string]engine.Type{}
+	for c, elem := range at.lists {
+		next.lists[c] = elem
+	}
+	for _, c := range columns {
+		if c.expr != nil && c.expr.Elem() != engine.Invalid {
+			next.lists[c.field.Name] = c.expr.Elem()
+		}
+	}
 	return next, nil
 }

@@ -44,7 +44,7 @@ func (s *rekeyStep) derive(c *compiler, _ *Transform, d *derivation) {
 		key = append(key, g.name)
 	}
 	d.out.schema = schemaOf(d.columns)
-	d.out.key, d.out.record = key, false
+	d.out.key, d.out.wire, d.out.record = key, key, false
 	if !in.grouped {
 		d.out.group, d.out.grouped = key, true
 	}
@@ -68,5 +68,5 @@ func (s *rekeyStep) build(b *builder, d *derivation, at []place) (place, error) 
 	if err != nil {
 		return place{}, err
 	}
-	return b.repartition(d.out, d.in[0], d.out.name, next, d.out.key), nil
+	return b.repartition(d.out, d.in[0], d.out.name, next, d.out.key, nil), nil
 }

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type function struct {
 	fn     aggregate.Aggregate
 	kind   aggregate.Kind
 	args   []*expr.Program
+	params []aggregate.Value
 	where  *expr.Program
 	result engine.Type
 	text   string // as written, for fingerprints
@@ -46,8 +48,16 @@ func (c *compiler) function(col *AggregateColumn, in *stream, d *derivation) (fu
 	f := function{name: col.Name.Text, kind: kind, text: col.text()}
 	rows := &derivation{reads: d.reads}
 	var types []aggregate.Type
-	for _, a := range col.Args {
-		p := c.compile(a, in.schema, in.record, rows)
+	written := col.Args
+	if names := argumentNames(kind); len(written) > len(names) && len(kind.Params) > 0 {
+		params, ok := c.params(col, kind, written[len(names):])
+		if !ok {
+			return f, false
+		}
+		f.params, written = params, written[:len(names)]
+	}
+	for _, a := range written {
+		p := c.compile(a, in.scope(), rows)
 		if p == nil {
 			return f, false
 		}
@@ -58,14 +68,14 @@ func (c *compiler) function(col *AggregateColumn, in *stream, d *derivation) (fu
 		f.args, types = append(f.args, p), append(types, aggregate.Type(p.Type()))
 	}
 	if col.Where != nil {
-		if f.where = c.condition(col.Where, in.schema, in.record, rows); f.where == nil {
+		if f.where = c.condition(col.Where, in.scope(), rows); f.where == nil {
 			return f, false
 		}
 	}
 	f.record = rows.useRecord
 	d.useRecord = d.useRecord || rows.useRecord
 	var err error
-	if f.fn, err = kind.New(types, nil); err != nil {
+	if f.fn, err = kind.New(types, f.params); err != nil {
 		hint := ""
 		if len(types) == 0 {
 			hint = "for example " + col.Fn.Text + "(amount)"
@@ -84,6 +94,45 @@ func (c *compiler) function(col *AggregateColumn, in *stream, d *derivation) (fu
 	}
 	f.result = engine.Type(f.fn.Result())
 	return f, true
+}
+
+// params reads the constants behind an aggregate's expressions.
+func (c *compiler) params(col *AggregateColumn, kind aggregate.Kind, given []*Expr) ([]aggregate.Value, bool) {
+	var out []aggregate.Value
+	for i, e := range given {
+		if i >= len(kind.Params) {
+			c.l.failAt(e.node, e.offset, "type", "", "%s(%s) has too many arguments", col.Fn.Text, kind.Args)
+			return nil, false
+		}
+		p := kind.Params[i]
+		v, ok := constantOf(e.Text, p.Type)
+		if !ok {
+			what := map[aggregate.Type]string{aggregate.Int: "a whole number", aggregate.Double: "a number", aggregate.Timestamp: "a duration, for example \"5m\""}[p.Type]
+			c.l.failAt(e.node, e.offset, "type", "", "%s of %s is a constant, %s", p.Name, col.Fn.Text, what)
+			return nil, false
+		}
+		out = append(out, v)
+	}
+	return out, true
+}
+
+// constantOf reads a constant as it stands in an aggregate's brackets.
+func constantOf(text string, t aggregate.Type) (v aggregate.Value, ok bool) {
+	text = strings.Trim(strings.TrimSpace(text), "\"'")
+	var err error
+	switch t {
+	case aggregate.Int:
+		v.Int, err = strconv.ParseInt(text, 10, 64)
+	case aggregate.Double:
+		v.Double, err = strconv.ParseFloat(text, 64)
+	default:
+		var d time.Duration
+		if d, err = ParseDuration(text); err == nil && d%time.Millisecond != 0 {
+			return v, false
+		}
+		v.Int = d.Milliseconds()
+	}
+	return v, err == nil
 }
 
 // text is the aggregate as it was written, spaces aside.
@@ -112,8 +161,8 @@ func sourceDecoder(s *Source, schema *engine.Schema) (func() engine.Decoder, err
 	return kind.New(schema, opts)
 }
 
-func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, every time.Duration) func(*engine.Context) (engine.Operator, error) {
-	return engine.Repartition(topic, schema, key, every)
+func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, names []string, every time.Duration) func(*engine.Context) (engine.Operator, error) {
+	return engine.RepartitionAs(topic, schema, key, names, every)
 }
 
 func repartitionDecoder() func() engine.Decoder { return engine.RepartitionDecoder() }
