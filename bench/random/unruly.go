@@ -142,9 +142,9 @@ func (u *unruly) Run() error {
 // it commit.
 func (u *unruly) turn(t *engine.Task, settle bool) (busy bool, err error) {
 	if !settle && u.r.IntN(4) == 0 {
-		return true, nil // another task first
+		return false, nil // another task first
 	}
-	if !t.Closing() {
+	if busy = t.Closing(); !busy {
 		for _, tp := range t.Inputs() {
 			end := engine.Offset(len(u.logs[tp]))
 			t.Ends(tp, end)
@@ -170,7 +170,7 @@ func (u *unruly) turn(t *engine.Task, settle bool) (busy bool, err error) {
 		return false, err
 	}
 	if !settle && u.r.IntN(3) == 0 {
-		return true, nil // the commit comes later
+		return busy, nil // the commit comes later
 	}
 	u.number++
 	dirty, err := t.Prepare(!done, u.number)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 )
@@ -292,9 +293,12 @@ func Compare(x, y any) int {
 			return less(a < b)
 		}
 	}
-	a, b := float(x), float(y)
-	if a == b {
-		return 0
+	return exact(x).Cmp(exact(y)) // an int need not fit a double
+}
+
+func exact(v any) *big.Float {
+	if i, ok := v.(int64); ok {
+		return new(big.Float).SetInt64(i)
 	}
-	return less(a < b)
+	return big.NewFloat(v.(float64))
 }
