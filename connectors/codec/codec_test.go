@@ -38,6 +38,11 @@ func decodeCommand(t *testing.T, td *datadriven.TestData) string {
 	if !ok {
 		t.Fatalf("validate: %s", validate)
 	}
+	return decodeLines(t, format, fieldsArg(t, td), Options{Validate: v}, strings.Split(td.Input, "\n"))
+}
+
+// fieldsArg reads schema=(id string, at timestamp(us)).
+func fieldsArg(t *testing.T, td *datadriven.TestData) []engine.Field {
 	arg, _ := td.Arg("schema")
 	var fields []engine.Field
 	for _, column := range arg.Vals {
@@ -49,7 +54,7 @@ func decodeCommand(t *testing.T, td *datadriven.TestData) string {
 		}
 		fields = append(fields, engine.Field{Name: name, Type: typ, Unit: map[string]engine.TimeUnit{"s": engine.Seconds, "us": engine.Micros, "ns": engine.Nanos}[unit]})
 	}
-	return decodeLines(t, format, fields, Options{Validate: v}, strings.Split(td.Input, "\n"))
+	return fields
 }
 
 func decodeLines(t *testing.T, format string, fields []engine.Field, opts Options, lines []string) string {
@@ -61,47 +66,77 @@ func decodeLines(t *testing.T, format string, fields []engine.Field, opts Option
 	if err != nil {
 		return "error: " + err.Error()
 	}
-	b := &engine.Batch{Src: &engine.Rows{}}
+	var values [][]byte
 	for _, line := range lines {
-		value := []byte(line)
-		switch {
-		case line == "TOMBSTONE":
-			value = nil
-		case line == "EMPTY":
-			value = []byte{}
-		case strings.HasPrefix(line, `"`):
-			text, err := strconv.Unquote(line)
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			value = []byte(text)
-		}
-		b.Src.Values = append(b.Src.Values, value)
+		values = append(values, valueOf(t, line))
 	}
+	return printRows(t, newDecoder, &engine.Rows{Values: values})
+}
+
+// valueOf is the value that a line of a manual stands for.
+func valueOf(t *testing.T, line string) []byte {
+	switch {
+	case line == "TOMBSTONE":
+		return nil
+	case line == "EMPTY":
+		return []byte{}
+	case strings.HasPrefix(line, `"`):
+		text, err := strconv.Unquote(line)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		return []byte(text)
+	}
+	return []byte(line)
+}
+
+// printRows decodes records and prints a line for each: the row, with its op
+// where it is a table's, an error, or a dash if it is no row.
+func printRows(t *testing.T, newDecoder func() engine.Decoder, rows *engine.Rows) string {
+	b := &engine.Batch{Src: rows}
 	errs := map[int32]error{}
 	if err := newDecoder().Decode(b, func(row int32, err error) error { errs[row] = err; return nil }); err != nil {
-		t.Fatal(err)
+		return "stopped: " + err.Error()
 	}
 	var out strings.Builder
-	for i := range int32(len(lines)) {
-		if errs[i] != nil {
+	for i := range int32(len(rows.Values)) {
+		switch selected := slices.Contains(b.Sel, i); {
+		case errs[i] != nil:
 			fmt.Fprintf(&out, "error: %v\n", errs[i])
+			if selected {
+				t.Errorf("row %d has an error and is selected", i)
+			}
+			continue
+		case !selected:
+			fmt.Fprintln(&out, "-")
+			continue
+		case b.Op != nil && b.Op[i] == engine.Delete:
+			fmt.Fprintln(&out, "delete", printRow(&engine.Batch{Schema: b.Schema, Cols: b.Old}, i))
+			for c := range b.Cols {
+				if !b.Cols[c].Null(i) {
+					t.Errorf("row %d is a delete and has columns", i)
+				}
+			}
 			continue
 		}
-		var row []string
-		for c, v := range rowOf(b, i) {
-			switch v := v.(type) {
-			case nil:
-				row = append(row, b.Schema.Fields[c].Name+"=null")
-			case string:
-				row = append(row, fmt.Sprintf("%s=%q", b.Schema.Fields[c].Name, v))
-			default:
-				row = append(row, fmt.Sprintf("%s=%v", b.Schema.Fields[c].Name, v))
-			}
-		}
-		fmt.Fprintln(&out, strings.Join(row, " "))
+		fmt.Fprintln(&out, printRow(b, i))
 	}
 	return out.String()
+}
+
+func printRow(b *engine.Batch, i int32) string {
+	var row []string
+	for c, v := range rowOf(b, i) {
+		switch v := v.(type) {
+		case nil:
+			row = append(row, b.Schema.Fields[c].Name+"=null")
+		case string:
+			row = append(row, fmt.Sprintf("%s=%q", b.Schema.Fields[c].Name, v))
+		default:
+			row = append(row, fmt.Sprintf("%s=%v", b.Schema.Fields[c].Name, v))
+		}
+	}
+	return strings.Join(row, " ")
 }
 
 // Each format is found by its name, has a line of documentation, makes decoders

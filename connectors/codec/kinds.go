@@ -108,7 +108,10 @@ type Envelope struct {
 }
 
 // Envelopes lists the envelopes by name, sorted.
-var Envelopes = []Envelope{}
+var Envelopes = []Envelope{
+	{"debezium", "change events of Debezium: a row per change, or a table's rows", debeziumMeta, Debezium},
+	{"outbox", "rows of an outbox table: a row per event, from its payload", outboxMeta, Outbox},
+}
 
 // FindEnvelope gives the envelope of a name.
 func FindEnvelope(name string) (Envelope, bool) {

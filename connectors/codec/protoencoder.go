@@ -301,7 +301,7 @@ func (w *protoWrite) any(dst []byte, text string) ([]byte, error) {
 		dst, err = protoOrdered.MarshalAppend(dst, m)
 	}
 	if err != nil {
-		return dst, fmt.Errorf("%w: %v", errProtoFit, err)
+		return dst, fmt.Errorf("%w: %s", errProtoFit, protoText(err))
 	}
 	return dst, nil
 }

@@ -385,7 +385,7 @@ var protoPartial = proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: tr
 func (r *protoReader) gathered(f *protoField, wire []byte) error {
 	message := dynamicpb.NewMessage(f.outer)
 	if err := protoPartial.Unmarshal(wire, message); err != nil {
-		return fmt.Errorf("column %q: %w", r.plans.fields[f.col].Name, errors.New(strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")))
+		return fmt.Errorf("column %q: %s", r.plans.fields[f.col].Name, protoText(err))
 	}
 	number, _, _ := protowire.ConsumeTag(wire)
 	field := f.outer.Fields().ByNumber(number)
@@ -408,6 +408,12 @@ func (r *protoReader) gathered(f *protoField, wire []byte) error {
 	}
 	col.Ints[r.i] = at
 	return nil
+}
+
+// protoText is an error of the library, whose spaces differ from build to build
+// so that nobody relies on them.
+func protoText(err error) string {
+	return strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
 }
 
 // wrappedValue sets f's column to a scalar out of a wrapper, by its wire form.

@@ -7,7 +7,7 @@ import (
 // reader reads records of a format into columns: what records needs of it.
 type reader interface {
 	// read sets row i of all columns, which have n rows, or says what is wrong
-	// with the value. An error of kind engine.Retry is not the value's fault.
+	// with the value. An *engine.Error is not the value's fault.
 	read(value []byte, cols []engine.Column, i, n int) error
 }
 
@@ -29,7 +29,7 @@ func (d *records) Decode(b *engine.Batch, bad func(row int32, err error) error) 
 			continue
 		}
 		clearRow(b.Cols, i)
-		if engine.KindOf(err) == engine.Retry {
+		if isStop(err) {
 			return err
 		}
 		if err := bad(int32(i), err); err != nil {

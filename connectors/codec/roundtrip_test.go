@@ -1,11 +1,16 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/twmb/avro"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/leatstream/leat/engine"
 )
@@ -151,6 +156,11 @@ func TestRoundTrip(t *testing.T) {
 				t.Log(c.dec.Schema.Text)
 			}
 			values := encodeRows(t, c.format, plainColumns, c.enc, cols, rows)
+			for i, value := range values[:200] {
+				if err := byLibrary(c.dec.Schema, value); err != nil {
+					t.Fatalf("row %d, %q: %v", i, value, err)
+				}
+			}
 			b := decodeRows(t, c.format, plainColumns, c.dec, values)
 			for i := range int32(rows) {
 				if err := equalRows(b.Cols, cols, i); err != nil {
@@ -159,4 +169,42 @@ func TestRoundTrip(t *testing.T) {
 			}
 		})
 	}
+}
+
+// byLibrary tells whether a format's own library reads a value as a whole, and
+// writes it again as it was.
+func byLibrary(s Schema, value []byte) error {
+	var again []byte
+	switch s.Format {
+	case "avro":
+		parsed, err := avro.Parse(s.Text)
+		if err != nil {
+			return err
+		}
+		var v any
+		if rest, err := parsed.Decode(value, &v); err != nil || len(rest) > 0 {
+			return fmt.Errorf("%d bytes behind: %v", len(rest), err)
+		}
+		if again, err = parsed.Encode(v); err != nil {
+			return err
+		}
+	case "protobuf":
+		f, err := parseProto(s)
+		if err != nil {
+			return err
+		}
+		m := dynamicpb.NewMessage(f.Messages().Get(0))
+		if err := proto.Unmarshal(value, m); err != nil {
+			return err
+		}
+		if again, err = (proto.MarshalOptions{Deterministic: true}).Marshal(m); err != nil {
+			return err
+		}
+	default:
+		return nil
+	}
+	if !bytes.Equal(again, value) {
+		return fmt.Errorf("the library writes %q", again)
+	}
+	return nil
 }

@@ -33,7 +33,8 @@ type Import struct {
 type Schemas interface {
 	// ByID gives the schema that framed values call id. ErrUnknownSchema says
 	// that there is none, which is the record's fault. Any other error is the
-	// registry's: it stops the decoder, and the worker tries again.
+	// registry's: it stops the decoder, with the kind that it has, or, as of no
+	// kind, with engine.Retry.
 	ByID(id int) (Schema, error)
 	// Latest gives the newest schema of a subject, ErrUnknownSchema if none.
 	Latest(subject string) (Schema, error)
@@ -80,11 +81,19 @@ func fetchSchema(from Schemas, id int, format string) (Schema, error) {
 	s, err := from.ByID(id)
 	switch {
 	case errors.Is(err, ErrUnknownSchema):
-		return s, fmt.Errorf("schema %d: %w", id, err)
+		return s, fmt.Errorf("schema %d: %w", id, ErrUnknownSchema)
+	case isStop(err):
+		return s, err
 	case err != nil:
 		return s, engine.E(engine.Retry, fmt.Sprintf("find schema %d", id), err)
 	case s.Format != format:
 		return s, fmt.Errorf("schema %d is %s, not %s", id, s.Format, format)
 	}
 	return s, nil
+}
+
+// isStop tells an error that is not a record's fault.
+func isStop(err error) bool {
+	var e *engine.Error
+	return errors.As(err, &e)
 }
