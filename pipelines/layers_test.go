@@ -30,7 +30,11 @@ var walls = []struct {
 	dependency string
 	allowed    []string
 }{
+	{"github.com/twmb/franz-go/pkg/sr", []string{"connectors/registry/"}},
 	{"github.com/twmb/franz-go", []string{"connectors/kafka/", "bench/"}},
+	{"github.com/twmb/avro", []string{"connectors/codec/"}},
+	{"github.com/bufbuild/protocompile", []string{"connectors/codec/"}},
+	{"google.golang.org/protobuf", []string{"connectors/codec/"}},
 	{"github.com/cockroachdb/pebble", []string{"state/"}},
 	{"gopkg.in/yaml.v3", []string{"pipelines/yaml.go"}},
 	{"github.com/prometheus/client_golang", []string{"engine/metrics.go"}},
