@@ -9,7 +9,7 @@ import (
 )
 
 // fold adds rows in the order given, to panes cut at random, and merges these
-// in order.
+// in order. The panes' blobs are then freed.
 func fold(t *testing.T, r *rand.Rand, c call, args []aggregate.Column, order []int, h aggregate.Heap) []uint64 {
 	total := make([]uint64, c.agg.Words())
 	for len(order) > 0 {
@@ -22,6 +22,11 @@ func fold(t *testing.T, r *rand.Rand, c call, args []aggregate.Column, order []i
 		}
 		if err := c.agg.Merge(total, pane, h); err != nil {
 			t.Fatal(err)
+		}
+		for _, w := range c.agg.Blobs() {
+			if pane[w] != 0 {
+				h.Put(pane[w], nil)
+			}
 		}
 		order = order[n:]
 	}
