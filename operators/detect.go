@@ -2,6 +2,8 @@ package operators
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +104,11 @@ func (s *DetectSpec) Done(columns []DetectColumn) error {
 	if len(s.Steps) == 0 {
 		return fmt.Errorf("a pattern needs steps")
 	}
+	for _, g := range s.Group {
+		if g.Name == "started_at" || g.Name == "matched_at" {
+			return fmt.Errorf("%s is the time of a match: the group column needs another name", g.Name)
+		}
+	}
 	if ms := s.Within.Milliseconds(); ms < 1 || ms > maxSpanMs {
 		return fmt.Errorf("detect within %s: a span of 1ms to 35000 years is needed", s.Within)
 	}
@@ -120,6 +127,41 @@ func (s *DetectSpec) Done(columns []DetectColumn) error {
 	return nil
 }
 
+// kept are, per step that is not absent, the columns of In that are read once
+// the row is past: by a later where, or by select.
+func (s *DetectSpec) kept() [][]int {
+	width, steps := len(s.In.Fields), 0
+	for _, step := range s.Steps {
+		if !step.Absent {
+			steps++
+		}
+	}
+	used := make([]map[int]bool, steps)
+	for k := range used {
+		used[k] = map[int]bool{}
+	}
+	read := func(p *expr.Program, before int) {
+		for _, c := range p.Columns() {
+			if c >= before {
+				used[(c-before)/width][(c-before)%width] = true
+			}
+		}
+	}
+	for _, step := range s.Steps {
+		if step.Where != nil {
+			read(step.Where, width)
+		}
+	}
+	for _, c := range s.Select {
+		read(c.Expr, len(s.Group)+2)
+	}
+	kept := make([][]int, steps)
+	for k := range used {
+		kept[k] = slices.Sorted(maps.Keys(used[k]))
+	}
+	return kept
+}
+
 // DetectStores lists the one store of a detect.
 func DetectStores(name string, s *DetectSpec) []state.Spec {
 	print := []string{fmt.Sprintf("detect/1 key=%s within=%s", groupPrint(s.Group, s.In), s.Within)}
@@ -133,9 +175,46 @@ func DetectStores(name string, s *DetectSpec) []state.Spec {
 		}
 		print = append(print, fmt.Sprintf("%s times=%d absent=%v %s", step.As, step.Times, step.Absent, where))
 	}
-	return []state.Spec{keyedStore(name, strings.Join(print, "\n"))}
+	for k, columns := range s.kept() {
+		print = append(print, fmt.Sprintf("kept of %d: %v", k, columns))
+	}
+	return []state.Spec{withSecond(keyedStore(name, strings.Join(print, "\n")))}
 }
 
+// Detect finds sequences of rows of one key, in order of event time: rows wait
+// until the watermark has passed them, and one that comes after that is late.
+//
+//	pattern a, b          rows   a . a . b        . is a row that matches neither
+//	a match                      └───────┘ first  skipped rows are between
+//	                                 └───┘ second
+//
+// Each row that matches the first step begins an open match, which takes the
+// next row that matches its next step, and so on; with times it takes so many,
+// and the name of the step is the last of them. A row takes part in an open
+// match at most once. `skip: past_last` ends the others of the key when one is
+// complete: a match begins behind the last row of the one before. With
+// `skip: none` all are found, also those that overlap.
+//
+// An open match ends when a row of its key comes more than `within` after its
+// first row. Absent steps: a row that matches one, after the step before it and
+// before the first row of the step behind it, ends the open match; a row that
+// matches the step behind it as well counts as that one. An absent step at the
+// end holds when the watermark passes the first row's time plus `within` and no
+// such row has come: its match has that time. So it does at the end of input.
+//
+// A condition that reads only the row is evaluated on every row of the input,
+// and a row where one fails is an error and no part of anything. One that reads
+// earlier steps is evaluated for the open matches that ask for it, and a row
+// where it fails does not match. A key has at most maxOpen open matches; a row
+// that would begin another is an error.
 func Detect(s *DetectSpec) func(*engine.Context) (engine.Operator, error) {
-	return func(*engine.Context) (engine.Operator, error) { return nil, fmt.Errorf("detect is being written") }
+	return func(ctx *engine.Context) (engine.Operator, error) {
+		if s.Out == nil {
+			return nil, fmt.Errorf("detect: the spec is not complete, see Done")
+		}
+		return newDetector(s, ctx)
+	}
 }
+
+// maxOpen bounds the open matches of a key.
+const maxOpen = 1000

@@ -28,6 +28,10 @@ var kinds = []Kind{
 		Doc: "Lets the first row per key and span of event time through, and drops and counts the others: idempotent consumption of redelivered events. Rows further behind the watermark than the span are late.",
 	},
 	{
+		Name: "detect", State: true,
+		Doc: "Finds sequences of events per key, in order of event time, within a span from the first; a step may also be that something does not come. Each match is a row of a stream.",
+	},
+	{
 		Name: "filter", KeepsKind: true,
 		Doc: "Keeps the rows where an expression is true; null counts as false. Over a table a row that passes no longer is deleted downstream, if it had passed before.",
 	},

@@ -44,6 +44,10 @@ var verbs = map[string]func(t testing.TB, r *rig, keys map[string]string){
 		s := reduceOf(t, r.in, keys)
 		r.stores, r.open = ReduceStores("it", s), Reduce(s)
 	},
+	"detect": func(t testing.TB, r *rig, keys map[string]string) {
+		s := detectOf(t, r.in, keys)
+		r.stores, r.open = DetectStores("it", s), Detect(s)
+	},
 	"top": func(t testing.TB, r *rig, keys map[string]string) {
 		s := topOf(t, r.in, keys)
 		r.stores, r.open = TopStores("it", s), Top(s)
@@ -190,6 +194,40 @@ func topOf(t testing.TB, in *engine.Schema, keys map[string]string) TopSpec {
 	}
 	s, err := NewTop(s)
 	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// detectOf reads
+//
+//	pattern: a [3 times | absent] [where condition]; b …
+//	select:  name = expr; …
+func detectOf(t testing.TB, in *engine.Schema, keys map[string]string) *DetectSpec {
+	s := NewDetect(in, groupOf(t, keys["group"], in), duration(t, keys["within"]), keys["skip"] == "none")
+	for _, text := range list(keys["pattern"]) {
+		text, where, ok := strings.Cut(text, " where ")
+		f := strings.Fields(text)
+		step := DetectStep{As: f[0]}
+		switch {
+		case len(f) == 2:
+			step.Absent = f[1] == "absent"
+		case len(f) == 3:
+			step.Times, _ = strconv.Atoi(f[1])
+		}
+		if ok {
+			step.Where = compile(t, where, s.Env)
+		}
+		if err := s.AddStep(step); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var columns []DetectColumn
+	for _, text := range list(keys["select"]) {
+		name, e, _ := strings.Cut(text, " = ")
+		columns = append(columns, DetectColumn{name, compile(t, e, s.SelectEnv())})
+	}
+	if err := s.Done(columns); err != nil {
 		t.Fatal(err)
 	}
 	return s
