@@ -16,14 +16,14 @@ import (
 // and restarts, and compares what was committed with a model that holds every
 // row with every other.
 func TestStreamStreamAgainstModel(t *testing.T) {
-	n := *cases / 2
+	n := *cases / 4
 	if testing.Short() {
 		n /= 10
 	}
 	for c := range n {
 		s := *seed + uint64(c)
 		if !t.Run(strconv.FormatUint(s, 10), func(t *testing.T) { newJoinTrial(t, s).run() }) {
-			t.Fatalf("replay: go test ./operators -run '^TestStreamStreamAgainstModel$' -seed %d -cases 2", s)
+			t.Fatalf("replay: go test ./operators -run '^TestStreamStreamAgainstModel$' -seed %d -cases 4", s)
 		}
 	}
 }
