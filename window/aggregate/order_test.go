@@ -1,6 +1,7 @@
 package aggregate_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -85,7 +86,7 @@ func TestReplicas(t *testing.T) {
 				"associative": {merge(merge(a, b), d), merge(a, merge(b, d))},
 				"idempotent":  {merge(a, b, a, b, b), merge(a, b)},
 			} {
-				if x, y := result(pair[0]), result(pair[1]); x != y && !same(x, y) {
+				if x, y := fmt.Sprint(result(pair[0])), fmt.Sprint(result(pair[1])); x != y { // to the last digit
 					t.Fatalf("not %s: %v and %v, of %v", name, x, y, rowsOf(args, n))
 				}
 			}
@@ -93,7 +94,7 @@ func TestReplicas(t *testing.T) {
 			again := append(r.Perm(n), r.Perm(n)[:r.IntN(n)]...)
 			r.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
 			once, twice := result(fold(t, r, c, args, r.Perm(n), h)), result(fold(t, r, c, args, again, h))
-			if once != twice && !same(once, twice) {
+			if fmt.Sprint(once) != fmt.Sprint(twice) {
 				t.Fatalf("again: %v and %v, of %v", once, twice, rowsOf(args, n))
 			}
 		}
