@@ -188,7 +188,11 @@ func (p *probe) ProcessPort(port int, b *engine.Batch, _ engine.Emit) error {
 				line += fmt.Sprintf("%s=%s ", name, engine.AppendText(nil, &cols[c], i))
 			}
 		}
-		p.say(line + "@" + since(b.Time[i]))
+		line += "@" + since(b.Time[i])
+		if b.Origin[i] > b.Time[i] {
+			line += " behind" // its partition's watermark
+		}
+		p.say(line)
 	}
 	return nil
 }

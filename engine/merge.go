@@ -215,6 +215,9 @@ func (in *input) observe(i int32) {
 	}
 	b := &in.batch
 	b.Origin[i] = in.water.Observe(b.Time[i])
+	if in.spec.Timeless {
+		b.Origin[i] = MinTime // never late
+	}
 	in.maxTime = max(in.maxTime, b.Time[i])
 }
 

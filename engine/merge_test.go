@@ -57,12 +57,24 @@ func merged(recs []engine.Record, p engine.Partition) []string {
 		}
 	}
 	var out []string
+	marks := map[string]int64{}
 	take := func(topic string) {
 		r := logs[topic][0]
 		logs[topic] = logs[topic][1:]
 		what, ok := seenAs(r)
 		if !ok {
 			return
+		}
+		disorder := int64(0)
+		if topic == "a" {
+			disorder = 1000
+		}
+		mark, heard := marks[topic]
+		if heard && mark > timeOf(r) && topic != "users" {
+			what += " behind"
+		}
+		if m := timeOf(r) - disorder; !heard || m > mark {
+			marks[topic] = m
 		}
 		ports := map[string][]string{"a": {"x 3: ", "x 0: "}, "b": {"x 1: ", "y 0: "}, "users": {"x 2: ", "y 1: "}}[topic]
 		for _, port := range ports {

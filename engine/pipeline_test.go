@@ -157,6 +157,8 @@ func parseShape(t testing.TB, d *datadriven.TestData) (s shape, partitions int) 
 			s.idle = span()
 		case "close-after":
 			s.closeAfter = span()
+		case "stamp":
+			s.stamp = span()
 		case "max-future":
 			s.future = span()
 		case "max-rate":

@@ -47,10 +47,11 @@ type repartition struct {
 	// What was stamped last; a rollback makes the stamp go out again.
 	stamped   int64
 	idle      bool
+	clock     bool // the clock had moved it there
 	at        int64
 	committed struct {
 		stamped, at int64
-		idle        bool
+		idle, clock bool
 	}
 }
 
@@ -166,19 +167,20 @@ func appendColumn(v []byte, c *Column, i int32) []byte {
 func (r *repartition) Advance(w int64, _ *Budget, _ Emit) (int64, bool, error) { return w, true, nil }
 
 // Flush stamps the watermark to every partition when it moved far enough, when
-// idleness changed, and every StampAtLeast.
+// idleness changed, when the clock begins to move it, and every StampAtLeast.
 func (r *repartition) Flush(now int64, _ bool, _ Emit) error {
 	w, idle := r.ctx.Watermark(), r.ctx.Idle()
+	clock := idle && r.ctx.clocked != nil && r.ctx.clocked()
 	moved := w > r.stamped && (r.stamped == MinTime || w == MaxTime || w-r.stamped >= r.every)
-	if !moved && idle == r.idle && now-r.at < StampAtLeast.Milliseconds() {
+	if !moved && idle == r.idle && (clock == r.clock || w <= r.stamped) && now-r.at < StampAtLeast.Milliseconds() {
 		return nil
 	}
 	var flags byte
 	if idle {
 		flags |= 1
-		if r.ctx.clocked != nil && r.ctx.clocked() {
-			flags |= 2
-		}
+	}
+	if clock {
+		flags |= 2
 	}
 	v := []byte{repartitionStamp}
 	v = binary.AppendUvarint(v, uint64(r.ctx.Generation))
@@ -190,18 +192,18 @@ func (r *repartition) Flush(now int64, _ bool, _ Emit) error {
 	for p := range r.n {
 		r.ctx.Produce(Record{Topic: r.topic, Partition: Partition(p), Value: v})
 	}
-	r.stamped, r.idle, r.at = w, idle, now
+	r.stamped, r.idle, r.clock, r.at = w, idle, clock, now
 	return nil
 }
 
 // Committed and RolledBack keep what was stamped in step with what was sent.
 func (r *repartition) Committed() {
-	r.committed.stamped, r.committed.idle, r.committed.at = r.stamped, r.idle, r.at
+	r.committed.stamped, r.committed.idle, r.committed.clock, r.committed.at = r.stamped, r.idle, r.clock, r.at
 }
 
 // RolledBack makes a stamp that was aborted go out again.
 func (r *repartition) RolledBack() {
-	r.stamped, r.idle, r.at = r.committed.stamped, r.committed.idle, r.committed.at
+	r.stamped, r.idle, r.clock, r.at = r.committed.stamped, r.committed.idle, r.committed.clock, r.committed.at
 }
 
 type stamp struct {
