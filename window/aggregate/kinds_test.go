@@ -120,9 +120,7 @@ func BenchmarkMerge(b *testing.B) {
 		for b.Loop() {
 			h.Reset()
 			clear(acc)
-			for k, w := range pane { // a pane of our own
-				acc[k] = w
-			}
+			copy(acc, pane)
 			for _, w := range c.agg.Blobs() {
 				if pane[w] != 0 {
 					acc[w] = h.Put(0, base.Get(pane[w]))
