@@ -315,7 +315,7 @@ func (s *slider) holds(i int, end int64) bool {
 // whose window it is, where rows have windows of their own.
 func (s *slider) counts(r *slid, end int64, by int32) bool {
 	if s.perRow {
-		return r.horizon < end || r.horizon == end && (r.t < end || r.seq <= by)
+		return r.horizon < end || r.horizon == end && r.t == end && r.seq <= by
 	}
 	return r.horizon <= end
 }
@@ -500,8 +500,8 @@ func (s *slider) update(slot state.Slot) error {
 		return err
 	}
 	from := s.closedTo
-	if s.cursor.on {
-		from = max(from, s.cursor.end+1)
+	if s.cursor.on && s.table.Key(slot) <= s.cursor.after {
+		from = s.cursor.end + 1
 	}
 	s.windows(from, engine.MaxTime)
 	for _, end := range s.ends {

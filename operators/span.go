@@ -26,7 +26,8 @@ const spanLeast = 8
 func newSpan(f *fold) *span {
 	s := &span{fold: f, back: make([]uint64, f.words), total: make([]uint64, f.words)}
 	for _, st := range f.steps {
-		if st.back != nil {
+		// A list can take a value back, but not say which of two equal ones.
+		if st.back != nil && len(st.fn.Blobs()) == 0 {
 			s.swift = append(s.swift, st)
 		} else {
 			s.stack = append(s.stack, st)
@@ -51,7 +52,7 @@ func (s *span) window(lo, hi int, at func(int) []uint64, acc []uint64, h aggrega
 				break
 			}
 		}
-		if err == nil && lo < s.mid {
+		if err == nil && lo < s.mid && len(s.stack) > 0 {
 			f := s.front[(lo-s.lo0)*s.fold.words:]
 			err = mergeSteps(s.stack, acc, f[:s.fold.words], h)
 		}
