@@ -32,8 +32,9 @@ type feed struct {
 const (
 	feedRows  = 8192
 	feedBytes = 4 << 20
-	// portionRows are decoded at a time.
-	portionRows = 512
+	// portionRows are decoded at a time. A turn may be one row, and what
+	// operators do for a batch's N rows they do then for one.
+	portionRows = 128
 )
 
 // addInput makes source s a reader of a partition.

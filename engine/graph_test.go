@@ -250,3 +250,49 @@ func TestGraphs(t *testing.T) {
 		})
 	})
 }
+
+// TestPlanCounts: a repartition topic has as many partitions as its reader has
+// tasks, which are those of the topics beside it, else of the largest that
+// writes to it; also where sub-topologies write to each other.
+func TestPlanCounts(t *testing.T) {
+	f := newFake(map[engine.Topic]int{"a": 3, "users": 5})
+	topo := parseGraph(t, `
+source a
+repartition back from=1
+move there: a
+probe x: a back
+sub
+repartition there from=0
+table users
+move back: there
+move on: there users
+sub
+repartition on from=1
+repartition again from=2
+move again: on`)
+	plan, err := engine.MakePlan(t.Context(), topo, f.Cluster())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for topic, want := range map[engine.Topic]int{"p.1.there.repartition": 5, "p.1.back.repartition": 3, "p.1.on.repartition": 5, "p.1.again.repartition": 5} {
+		if got := plan.Partitions[topic]; got != want {
+			t.Errorf("%s has %d partitions, want %d", topic, got, want)
+		}
+	}
+	if plan.Tasks["a"] != 3 || plan.Tasks["there"] != 5 || plan.Tasks["on"] != 5 {
+		t.Errorf("tasks: %v", plan.Tasks)
+	}
+	f.partitions["p.1.back.repartition"] = 3
+	if _, err := plan.Enforce(t.Context(), topo, f.Cluster()); err != nil || f.partitions["p.1.there.repartition"] != 5 {
+		t.Errorf("%v, partitions made: %v", err, f.partitions)
+	}
+}
+
+// TestTopicOfTwo: a topic that two sub-topologies read is an error of the plan.
+func TestTopicOfTwo(t *testing.T) {
+	f := newFake(map[engine.Topic]int{"a": 1})
+	topo := parseGraph(t, "source a\nprobe x: a\nsub\nsource b topic=a\nprobe y: b")
+	if _, err := engine.MakePlan(t.Context(), topo, f.Cluster()); err == nil || !strings.Contains(err.Error(), `read topic "a"`) {
+		t.Errorf("the plan says %v", err)
+	}
+}

@@ -131,6 +131,7 @@ func (in *input) time(t *Task, b *Batch) error {
 	if in.table != nil {
 		future = 0 // a table's rows move no time
 	}
+	timeless := in.spec.Timeless
 	keep := b.Sel[:0]
 	var col *Column
 	if in.spec.EventTime >= 0 {
@@ -162,8 +163,12 @@ func (in *input) time(t *Task, b *Batch) error {
 			continue
 		}
 		b.Time[i] = at
-		if !in.lazy {
-			in.observe(i)
+		if !in.lazy { // in place: this loop is every pipeline's
+			b.Origin[i] = in.water.Observe(at)
+			in.maxTime = max(in.maxTime, at)
+			if timeless {
+				b.Origin[i] = MinTime
+			}
 		}
 		keep = append(keep, i)
 	}

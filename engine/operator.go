@@ -98,7 +98,8 @@ type Context struct {
 	Count func(counter string, n int)
 	// Watermark is the watermark that reached the operator (for marks, stamps).
 	Watermark func() int64
-	// Idle tells whether all sources that feed the operator are idle (for stamps).
+	// Idle tells whether all sources that feed the operator are idle (for stamps);
+	// timeless ones count only where there are no others.
 	Idle func() bool
 	// clocked tells whether the clock moved the task's watermark to where it is
 	// (close_after_idle), here or upstream (for stamps).
