@@ -59,6 +59,7 @@ type foreignKey struct {
 	pair        *joinPair
 	batch       *engine.Batch // at hand
 	out         engine.Emit
+	news, olds  []int32
 	key, row    []byte
 	name        []byte
 }
@@ -84,11 +85,21 @@ func (j *foreignKey) ProcessPort(port int, b *engine.Batch, out engine.Emit) err
 
 // own finds the left's own keys.
 func (j *foreignKey) own(b *engine.Batch) error {
+	news, olds := j.news[:0], j.olds[:0]
+	for _, i := range b.Sel {
+		if rowOp(b, i) != engine.Delete {
+			news = append(news, i)
+		}
+		if rowOp(b, i) != engine.Insert {
+			olds = append(olds, i)
+		}
+	}
+	j.news, j.olds = news, olds
 	never := func(_ int32, err error) error { return err } // they are columns
-	if _, _, err := j.now.of(b, b.Cols, b.Sel, never); err != nil || b.Op == nil {
+	if _, _, err := j.now.of(b, b.Cols, news, never); err != nil || len(olds) == 0 {
 		return err
 	}
-	_, _, err := j.before.of(b, b.Old, b.Sel, never)
+	_, _, err := j.before.of(b, b.Old, olds, never)
 	return err
 }
 
