@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/leatstream/leat/engine"
@@ -68,6 +69,56 @@ func BenchmarkJSON(b *testing.B) {
 			}
 			if n := len(batch.Sel); n != len(values) {
 				b.Fatalf("%d rows", n)
+			}
+		})
+	}
+}
+
+// Rows of eight columns, as each format writes and reads them.
+func BenchmarkFormats(b *testing.B) {
+	schema := engine.NewSchema(
+		engine.Field{Name: "id", Type: engine.String}, engine.Field{Name: "user", Type: engine.String}, engine.Field{Name: "n", Type: engine.Int}, engine.Field{Name: "at", Type: engine.Timestamp},
+		engine.Field{Name: "amount", Type: engine.Double}, engine.Field{Name: "ok", Type: engine.Bool}, engine.Field{Name: "loc.lat", Type: engine.Double}, engine.Field{Name: "loc.lon", Type: engine.Double},
+	)
+	const rows = 1000
+	cols := randomRows(rand.New(rand.NewPCG(1, 2)), schema, rows)
+	for _, format := range []string{"avro", "csv", "json", "protobuf"} {
+		newEncoder, err := NewRowEncoder(format, schema, EncoderOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		e := newEncoder()
+		var values [][]byte
+		for i := range int32(rows) {
+			value, err := e.AppendRow([]byte{}, cols, i)
+			if err != nil {
+				b.Fatal(err)
+			}
+			values = append(values, value)
+		}
+		b.Run("encode/"+format, func(b *testing.B) {
+			var dst []byte
+			for k := range b.N {
+				dst, _ = e.AppendRow(dst[:0], cols, int32(k%rows))
+			}
+		})
+		opts := Options{}
+		if kind, _ := Find(format); kind.HasSchemas {
+			if opts.Schema, err = SchemaOf(format, schema, EncoderOptions{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		newDecoder, err := NewDecoder(format, "", schema, opts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		d := newDecoder()
+		batch := &engine.Batch{Src: &engine.Rows{Values: values}}
+		b.Run("decode/"+format, func(b *testing.B) {
+			for k := 0; k < b.N; k += rows {
+				if err := d.Decode(batch, func(_ int32, err error) error { return err }); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}
