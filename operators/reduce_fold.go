@@ -381,7 +381,7 @@ func (r *reducer) apply(b *engine.Batch, n int, sel []int32, bad func(int32, err
 	}
 	for _, i := range sel {
 		if m.times[i] = max(m.times[i], b.Time[i]); !m.has[i] {
-			m.times[i] = b.Time[i]
+			m.times[i], m.lasts[i] = b.Time[i], b.Time[i]
 		}
 		m.has[i], m.touched[i] = true, true
 	}

@@ -31,7 +31,7 @@ type topper struct {
 	place    []byte
 	group    []byte
 	first    []topPlace
-	ranks    map[string]int64
+	stays    map[string]bool // ids that are among the first
 }
 
 // topSide evaluates the new rows or the old ones.
@@ -375,7 +375,7 @@ func (t *topper) closeGroup(g *topGroup, budget *engine.Budget, out engine.Emit)
 			left = budget.Take(64 + len(e.row))
 		}
 	} else {
-		if err := t.send(g, out); err != nil {
+		if err := t.send([]*topGroup{g}, out); err != nil {
 			return false, err
 		}
 		left = budget.Take(64)
@@ -446,14 +446,12 @@ func (t *topper) fill(cols []engine.Column, i int32, g *topGroup, row string, ra
 
 // Flush sends the changes since the last commit.
 func (t *topper) Flush(_ int64, _ bool, out engine.Emit) error {
+	// Those whose window has closed are clean.
+	t.dirty = slices.DeleteFunc(t.dirty, func(g *topGroup) bool { return !g.dirty })
+	if err := t.send(t.dirty, out); err != nil {
+		return err
+	}
 	for _, g := range t.dirty {
-		if !g.dirty {
-			continue // its window has closed
-		}
-		g.dirty = false
-		if err := t.send(g, out); err != nil {
-			return err
-		}
 		if g.order.n == 0 && len(g.sent) == 0 {
 			t.topRows.close(g)
 		}

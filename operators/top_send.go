@@ -9,34 +9,46 @@ import (
 // This is how the changes of a group are found: what comes first now is held
 // against what was sent.
 
-// send sends the changes of a group.
-func (t *topper) send(g *topGroup, out engine.Emit) error {
-	var err error
+// send sends the changes of groups: of all of them what is gone before what is
+// there, as a row may have moved from one to another.
+func (t *topper) send(groups []*topGroup, out engine.Emit) error {
 	if t.spec.TableInput {
-		err = t.sendByKey(g, out)
-	} else {
-		err = t.sendByRank(g, out)
+		for _, g := range groups {
+			if err := t.sendGone(g, out); err != nil {
+				return err
+			}
+		}
 	}
-	g.time = engine.MinTime
-	return err
+	for _, g := range groups {
+		err := error(nil)
+		if t.spec.TableInput {
+			err = t.sendByKey(g, out)
+		} else {
+			err = t.sendByRank(g, out)
+		}
+		if err != nil {
+			return err
+		}
+		g.time, g.dirty = engine.MinTime, false
+	}
+	return nil
 }
 
-// sendByKey sends the changes of a table's rows: each is told by its key.
-func (t *topper) sendByKey(g *topGroup, out engine.Emit) error {
-	places := t.places(g)
-	if t.ranks == nil {
-		t.ranks = map[string]int64{}
+// sendGone sends the deletes of a table's rows that come first no more.
+func (t *topper) sendGone(g *topGroup, out engine.Emit) error {
+	if t.stays == nil {
+		t.stays = map[string]bool{}
 	}
-	clear(t.ranks)
-	for _, p := range places {
-		t.ranks[p.id] = p.rank
+	clear(t.stays)
+	for _, p := range t.places(g) {
+		t.stays[p.id] = true
 	}
-	same := len(places) == len(g.sent)
+	left := make([]string, 0, len(g.sent))
 	for _, id := range g.sent {
-		if t.ranks[id] > 0 {
+		if t.stays[id] {
+			left = append(left, id)
 			continue
 		}
-		same = false
 		e, ok, err := t.get(g.key, id, true)
 		if err == nil && !ok {
 			err = errTopRow
@@ -52,6 +64,15 @@ func (t *topper) sendByKey(g *topGroup, out engine.Emit) error {
 			return err
 		}
 	}
+	if len(left) < len(g.sent) {
+		t.setSent(g, left)
+	}
+	return nil
+}
+
+// sendByKey sends the other changes of a table's rows: each is told by its key.
+func (t *topper) sendByKey(g *topGroup, out engine.Emit) error {
+	places, same := t.places(g), true
 	for _, p := range places {
 		e, ok, err := t.get(g.key, p.id, true)
 		if err == nil && !ok {
@@ -116,6 +137,9 @@ func (t *topper) sendByRank(g *topGroup, out engine.Emit) error {
 			}
 		} else {
 			op = engine.Insert
+		}
+		if op == engine.Update && e.row == old.was {
+			continue // another row, but the same columns
 		}
 		if err := t.emit(g, op, time, &e, int64(k+1), &old, int64(k+1), out); err != nil {
 			return err
