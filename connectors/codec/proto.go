@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/leatstream/leat/engine"
@@ -190,11 +191,15 @@ type protoField struct {
 	col    int
 	unit   engine.TimeUnit
 	desc   protoreflect.FieldDescriptor // of what is in a wrapper, too
-	outer  protoreflect.MessageDescriptor
-	inside *protoMessage // of protoInside, and of any with columns inside
-	others []*protoField // the other members of its oneof
-	zero   string        // of an enum that is not set
-	null   []int         // its columns
+	// What desc says, which is slow to ask.
+	kind     protoreflect.Kind
+	wire     protowire.Type
+	presence bool
+	outer    protoreflect.MessageDescriptor
+	inside   *protoMessage // of protoInside, and of any with columns inside
+	others   []*protoField // the other members of its oneof
+	zero     string        // of an enum that is not set
+	null     []int         // its columns
 }
 
 type protoDo uint8
@@ -298,6 +303,7 @@ func (c *protoCompiler) field(f protoreflect.FieldDescriptor, t *tree) (*protoFi
 			}
 		}
 	}
+	p.describe()
 	if t.col < 0 {
 		p.do = protoInside
 		return p, nil
@@ -323,6 +329,7 @@ func (c *protoCompiler) field(f protoreflect.FieldDescriptor, t *tree) (*protoFi
 	if !good {
 		return nil, fmt.Errorf("column %q: want %s, the protobuf schema has %s", field.Name, field.Type, protoTitle(f))
 	}
+	p.describe()
 	if p.do == protoGather {
 		p.number = c.root.fields
 		c.root.fields++
@@ -331,6 +338,12 @@ func (c *protoCompiler) field(f protoreflect.FieldDescriptor, t *tree) (*protoFi
 		p.zero = enumName(e, of.Default().Enum())
 	}
 	return p, nil
+}
+
+// describe keeps what the descriptor says.
+func (f *protoField) describe() {
+	f.kind, f.presence = f.desc.Kind(), f.desc.HasPresence()
+	f.wire = wireType(f.kind)
 }
 
 // protoFits tells whether a value of f can be in a column of type t.

@@ -136,7 +136,7 @@ func (f *protoField) takes(typ protowire.Type) bool {
 	if f.do == protoNothing || f.do == protoGather {
 		return true // dynamicpb decides
 	}
-	return typ == wireType(f.desc.Kind())
+	return typ == f.wire
 }
 
 func wireType(k protoreflect.Kind) protowire.Type {
@@ -163,7 +163,7 @@ func (r *protoReader) unset(f *protoField) {
 		}
 		r.clearNull(f.col)
 		return
-	case f.do == protoScalar && !f.desc.HasPresence():
+	case f.do == protoScalar && !f.presence:
 		zero(&r.cols[f.col], r.i)
 		if f.zero != "" {
 			r.cols[f.col].Strs[r.i] = f.zero
@@ -229,7 +229,7 @@ func (r *protoReader) field(f *protoField, typ protowire.Type, whole, value []by
 		default:
 			p.wire, p.owned = append(slices.Clone(p.wire), whole...), true
 		}
-		if f.inside == nil || typ != wireType(f.desc.Kind()) {
+		if f.inside == nil || typ != f.wire {
 			return nil
 		}
 		return r.message(f.inside, f.messageBytes(typ, value), depth+1)
@@ -237,7 +237,7 @@ func (r *protoReader) field(f *protoField, typ protowire.Type, whole, value []by
 		return r.message(f.inside, f.messageBytes(typ, value), depth+1)
 	}
 	r.clearNull(f.col)
-	return r.scalar(f, f.desc, value)
+	return r.scalar(f, value)
 }
 
 // messageBytes is the content of a message or group.
@@ -250,14 +250,14 @@ func (f *protoField) messageBytes(typ protowire.Type, value []byte) []byte {
 	return b
 }
 
-// scalar sets f's column to a value of desc.
-func (r *protoReader) scalar(f *protoField, desc protoreflect.FieldDescriptor, value []byte) error {
+// scalar sets f's column to a value.
+func (r *protoReader) scalar(f *protoField, value []byte) error {
 	col := &r.cols[f.col]
 	var n int64
-	switch kind := desc.Kind(); kind {
+	switch kind := f.kind; kind {
 	case protoreflect.StringKind, protoreflect.BytesKind:
 		b, _ := protowire.ConsumeBytes(value)
-		return r.bytes(f, desc, b)
+		return r.bytes(f, b)
 	case protoreflect.FloatKind:
 		v, _ := protowire.ConsumeFixed32(value)
 		col.Doubles[r.i] = float64(math.Float32frombits(v))
@@ -310,7 +310,7 @@ func (r *protoReader) scalar(f *protoField, desc protoreflect.FieldDescriptor, v
 	case engine.Double:
 		col.Doubles[r.i] = float64(n)
 	case engine.String: // an enum
-		e := desc.Enum()
+		e := f.desc.Enum()
 		v := e.Values().ByNumber(protoreflect.EnumNumber(n))
 		switch {
 		case v != nil:
@@ -333,10 +333,10 @@ func (r *protoReader) scalar(f *protoField, desc protoreflect.FieldDescriptor, v
 	return nil
 }
 
-func (r *protoReader) bytes(f *protoField, desc protoreflect.FieldDescriptor, b []byte) error {
+func (r *protoReader) bytes(f *protoField, b []byte) error {
 	col := &r.cols[f.col]
-	if desc.Kind() == protoreflect.StringKind && col.Type != engine.Bytes && !utf8.Valid(b) {
-		if desc.ParentFile().Syntax() != protoreflect.Proto2 {
+	if f.kind == protoreflect.StringKind && col.Type != engine.Bytes && !utf8.Valid(b) {
+		if f.desc.ParentFile().Syntax() != protoreflect.Proto2 {
 			return r.wrong(f, "bytes that are not UTF-8")
 		}
 		b = appendValid(r.arena.room(3*len(b)), b)
@@ -383,6 +383,9 @@ var protoPartial = proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: tr
 
 // gathered sets a column to all that a record has of a field.
 func (r *protoReader) gathered(f *protoField, wire []byte) error {
+	if r.cols[f.col].Type != engine.Any {
+		return r.wellKnown(f, wire)
+	}
 	message := dynamicpb.NewMessage(f.outer)
 	if err := protoPartial.Unmarshal(wire, message); err != nil {
 		return fmt.Errorf("column %q: %s", r.plans.fields[f.col].Name, protoText(err))
@@ -392,21 +395,59 @@ func (r *protoReader) gathered(f *protoField, wire []byte) error {
 	if !message.Has(field) && field.HasPresence() {
 		return nil
 	}
-	v := message.Get(field)
-	col := &r.cols[f.col]
 	r.clearNull(f.col)
-	if col.Type == engine.Any {
-		col.Strs[r.i] = r.keep(appendProtoJSON(r.text[:0], field, v))
+	r.cols[f.col].Strs[r.i] = r.keep(appendProtoJSON(r.text[:0], field, message.Get(field)))
+	return nil
+}
+
+// wellKnown sets a column to a message of Google's that stands for one value:
+// a time, or a wrapped scalar. Its parts merge.
+//
+//	Timestamp   1: seconds, 2: nanoseconds      Int64Value   1: the value
+func (r *protoReader) wellKnown(f *protoField, wire []byte) error {
+	var time [3]int64
+	wrapper := protoWrappers[f.desc.ContainingMessage().FullName()]
+	for len(wire) > 0 {
+		number, typ, n := protowire.ConsumeTag(wire)
+		size := protowire.ConsumeFieldValue(number, typ, wire[n:])
+		body, _ := protowire.ConsumeBytes(wire[n:])
+		wire = wire[n+size:]
+		if typ != protowire.BytesType {
+			continue // an unknown field, as far as protobuf goes
+		}
+		if r.cols[f.col].Null(int32(r.i)) {
+			zero(&r.cols[f.col], r.i)
+			r.clearNull(f.col)
+		}
+		for len(body) > 0 {
+			number, typ, n := protowire.ConsumeTag(body)
+			if n < 0 {
+				return errProtoCut
+			}
+			size := protowire.ConsumeFieldValue(number, typ, body[n:])
+			if size < 0 {
+				return errProtoCut
+			}
+			value := body[n : n+size]
+			body = body[n+size:]
+			if wrapper && number == 1 && typ == f.wire {
+				if err := r.scalar(f, value); err != nil {
+					return err
+				}
+			} else if !wrapper && number <= 2 && typ == protowire.VarintType {
+				v, _ := protowire.ConsumeVarint(value)
+				time[number] = int64(v)
+			}
+		}
+	}
+	if wrapper || r.cols[f.col].Null(int32(r.i)) {
 		return nil
 	}
-	if inner := wrapped(field.Message()); inner != nil {
-		return r.wrappedValue(f, inner, v.Message().Get(inner))
-	}
-	at, ok := timestampMillis(v.Message())
+	at, ok := timestampMillis(time[1], int64(int32(time[2])))
 	if !ok {
 		return r.wrong(f, "a google.protobuf.Timestamp out of range")
 	}
-	col.Ints[r.i] = at
+	r.cols[f.col].Ints[r.i] = at
 	return nil
 }
 
@@ -416,30 +457,9 @@ func protoText(err error) string {
 	return strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
 }
 
-// wrappedValue sets f's column to a scalar out of a wrapper, by its wire form.
-func (r *protoReader) wrappedValue(f *protoField, inner protoreflect.FieldDescriptor, v protoreflect.Value) error {
-	switch inner.Kind() {
-	case protoreflect.BoolKind:
-		return r.scalar(f, inner, protowire.AppendVarint(nil, protowire.EncodeBool(v.Bool())))
-	case protoreflect.StringKind:
-		return r.bytes(f, inner, []byte(v.String()))
-	case protoreflect.BytesKind:
-		return r.bytes(f, inner, v.Bytes())
-	case protoreflect.FloatKind:
-		return r.scalar(f, inner, protowire.AppendFixed32(nil, math.Float32bits(float32(v.Float()))))
-	case protoreflect.DoubleKind:
-		return r.scalar(f, inner, protowire.AppendFixed64(nil, math.Float64bits(v.Float())))
-	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
-		return r.scalar(f, inner, protowire.AppendVarint(nil, v.Uint()))
-	}
-	return r.scalar(f, inner, protowire.AppendVarint(nil, uint64(v.Int())))
-}
-
 // timestampMillis is a google.protobuf.Timestamp as epoch milliseconds; finer
 // times are cut off.
-func timestampMillis(m protoreflect.Message) (int64, bool) {
-	fields := m.Descriptor().Fields()
-	seconds, nanos := m.Get(fields.ByNumber(1)).Int(), m.Get(fields.ByNumber(2)).Int()
+func timestampMillis(seconds, nanos int64) (int64, bool) {
 	if seconds > math.MaxInt64/1000-1 || seconds < math.MinInt64/1000+1 || nanos < 0 || nanos > 999_999_999 {
 		return 0, false
 	}
@@ -522,7 +542,7 @@ func appendProtoMessage(dst []byte, m protoreflect.Message) []byte {
 	}
 	switch m.Descriptor().FullName() {
 	case protoTimestamp:
-		if at, ok := timestampMillis(m); ok {
+		if at, ok := timestampMillis(m.Get(fields.ByNumber(1)).Int(), m.Get(fields.ByNumber(2)).Int()); ok {
 			return strconv.AppendInt(dst, at, 10)
 		}
 		return append(dst, "null"...)
