@@ -373,3 +373,60 @@ func TestWaitEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestOrderBehindRepartition: with all rows there, the order behind a
+// repartition topic does not depend on the size of a turn either, and is that
+// of time where the rows of each partition are.
+func TestOrderBehindRepartition(t *testing.T) {
+	const graph = "source a\nmove r: a\nsub\nrepartition r\ntable v\nprobe x: r v\nprobe y: r"
+	randomly(t, *cases/5, func(t *testing.T, seed uint64) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		partitions := 2 + rng.IntN(3)
+		sorted := rng.IntN(2) == 0
+		var in []engine.Record
+		clocks := map[string]int64{}
+		for id := range 200 {
+			topic, p := []string{"a", "a", "v"}[rng.IntN(3)], rng.IntN(partitions)
+			at := fmt.Sprint(topic, p)
+			clocks[at] += rng.Int64N(50)
+			ts := clocks[at]
+			if !sorted {
+				ts -= rng.Int64N(100)
+			}
+			in = append(in, parseRow(t, fmt.Sprintf("%s p%d k@%dms g=g%d", topic, p, ts, rng.IntN(9)), int64(id)))
+		}
+		var first []string
+		for _, batch := range []int{1, 3, 50, 1000} {
+			var out []string
+			last := map[engine.Partition]string{}
+			d, err := engine.NewDriver(parseGraph(t, graph), engine.DriverOptions{Partitions: partitions, Now: epoch, Batch: batch, Result: func(_ engine.Topic, r engine.Record) {
+				if string(r.Key) == "y" && sorted {
+					_, at, _ := strings.Cut(string(r.Value), "@")
+					d, _ := time.ParseDuration(strings.Fields(at)[0])
+					now := fmt.Sprintf("%09d", d.Milliseconds())
+					if now < last[r.Partition] {
+						t.Errorf("turns of %d: %s comes after %s", batch, now, last[r.Partition])
+					}
+					last[r.Partition] = now
+				}
+				out = append(out, fmt.Sprintf("%s/%d %s", r.Key, r.Partition, r.Value))
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range in {
+				d.Feed(r)
+			}
+			if err := d.Run(); err != nil {
+				t.Fatal(err)
+			}
+			slices.SortStableFunc(out, func(a, b string) int { return cmp.Compare(a[:3], b[:3]) }) // by operator and partition
+			if first == nil {
+				first = out
+			}
+			if !slices.Equal(out, first) {
+				t.Fatalf("turns of %d give another order than turns of 1", batch)
+			}
+		}
+	})
+}
