@@ -13,6 +13,26 @@ import (
 // verbs open verbs from the keys of a text file, as the pipelines room does
 // from YAML.
 var verbs = map[string]func(t testing.TB, r *rig, keys map[string]string){
+	"alert": func(t testing.TB, r *rig, keys map[string]string) {
+		s := AlertSpec{In: r.in, Key: groupOf(t, keys["key"], r.in)}
+		if keys["when"] != "" {
+			s.When = compile(t, keys["when"], r.in)
+		}
+		if keys["resolve"] != "" {
+			s.Resolve = compile(t, keys["resolve"], r.in)
+		}
+		if keys["repeat"] != "" {
+			s.Repeat = duration(t, keys["repeat"])
+		}
+		if keys["after"] != "" {
+			s.After = duration(t, keys["after"])
+		}
+		s, err := NewAlert(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.stores, r.open = AlertStores("it", s), Alert(s)
+	},
 	"flat_map": func(t testing.TB, r *rig, keys map[string]string) {
 		s, err := NewFlatMap(r.in, compileLists(t, keys["unnest"], r.in, keys["lists"]), keys["as"])
 		if err != nil {
