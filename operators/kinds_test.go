@@ -37,7 +37,8 @@ func TestKinds(t *testing.T) {
 	for _, f := range files {
 		// aggregate.txt, aggregate-late.txt, …
 		name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(f), ".txt"), "-")
-		if !slices.Contains(names, name) {
+		// What several verbs share has manuals of its own.
+		if !slices.Contains(names, name) && !slices.Contains([]string{"window", "join", "table", "alert"}, name) {
 			t.Errorf("%s is the manual of no verb", f)
 		}
 	}

@@ -84,14 +84,18 @@ func (x *verbTrial) run() {
 	defer x.rig.close()
 	x.thenRows = maps.Clone(x.rows)
 	for range 2 + x.r.IntN(25) {
+		x.rig.now += x.r.Int64N(1500)
 		switch x.r.IntN(8) {
 		case 0, 1, 2, 3:
 			x.feed()
 		case 4:
 			x.advance(x.time + x.r.Int64N(12) - 6)
 		case 5:
-			x.commit()
+			x.commit(false)
 		case 6:
+			if x.r.IntN(2) == 0 {
+				x.rig.flush(false) // the commit itself fails
+			}
 			x.rig.rows = nil
 			x.rig.rollback()
 			x.back()
@@ -102,7 +106,7 @@ func (x *verbTrial) run() {
 		}
 	}
 	x.advance(engine.MaxTime)
-	x.commit()
+	x.commit(true)
 }
 
 func (x *verbTrial) back() {
@@ -155,22 +159,30 @@ func pickCells(row []string, columns []int) string {
 
 func (x *verbTrial) advance(w int64) {
 	w = max(w, x.rig.watermark)
+	x.past = append(x.past, happening{watermark: true, time: w})
+	partly := false
 	for !x.rig.advance(w, &engine.Budget{Rows: 1 + x.r.IntN(20), Bytes: 1 << 30}) {
 		if x.r.IntN(4) == 0 {
 			x.rig.commit(false) // what has come so far is compared later
 			x.take()
 			x.rig.restart()
+			partly = true
 		}
 	}
-	x.past = append(x.past, happening{watermark: true, time: w})
-	x.commit()
+	if partly || x.r.IntN(2) == 0 {
+		x.commit(false) // what a part has committed cannot be undone
+	}
 }
 
-// commit compares what has come out with the model.
-func (x *verbTrial) commit() {
-	x.rig.commit(false)
+// commit compares what has come out with the model, if nothing is held back.
+func (x *verbTrial) commit(all bool) {
+	all = all || x.r.IntN(3) == 0
+	x.rig.commit(all)
 	x.then, x.thenRows = len(x.past), maps.Clone(x.rows)
 	x.take()
+	if !all && x.keys["throttle"] != "" {
+		return
+	}
 	got, want := x.facts, x.model(x.past)
 	if x.outKey != nil {
 		got = slices.Collect(maps.Values(x.sent))
@@ -312,6 +324,9 @@ func reduceTrial(x *verbTrial) {
 	if x.r.IntN(2) == 0 {
 		ttl = 1 + x.r.Int64N(15)
 		x.keys["ttl"] = fmt.Sprintf("%dms", ttl)
+	}
+	if x.r.IntN(3) == 0 {
+		x.keys["throttle"] = "2s"
 	}
 	x.gen = func() []string {
 		return []string{x.one("x", "y", "z", "-"), x.one("add", "add", "del", "who", "no"), x.number(5)}
