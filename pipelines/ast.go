@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/operators/expr"
 	"github.com/leatstream/leat/window"
 )
 
@@ -155,6 +156,7 @@ type Sink struct {
 	Kafka  *KafkaSink
 	SSE    *SSESink
 	Stdout *StdoutSink
+	Alert  *AlertSink
 
 	node   *node
 	broken bool
@@ -179,6 +181,20 @@ type SSESink struct {
 	MaxKeys      int
 	Refresh      time.Duration
 	ResumeWindow time.Duration
+}
+
+// AlertSink decides alerts: webhook.
+type AlertSink struct {
+	URL          Word
+	When         *Expr // nil: each row
+	Resolve      *Expr // nil: not When
+	ResolveAfter time.Duration
+	DedupeKey    []Word
+	HasKey       bool
+	Repeat       time.Duration
+	Priority     string
+
+	when, resolve *expr.Program
 }
 
 // StdoutSink prints rows.

@@ -303,7 +303,18 @@ var kinds = []*Kind{
 	{Group: "sink", Name: "stdout", Doc: "Writes rows to standard output, one JSON object a line.", Keys: sinkKeys(
 		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
 	)},
-	later("sink", "webhook", "Posts alerts."),
+	{Group: "sink", Name: "webhook", Doc: "Decides alerts and writes them to `<pipeline>.<sink>.outbox`, each a row with `alert.status` (firing, resolved), `alert.since` and `alert.at`: one per key while it fires, one when it is over. Posting them to the url comes later.", Keys: sinkKeys(
+		Key{Name: "url", Type: "text", Required: true, Doc: "Where alerts are posted.", Not: []string{"uri", "endpoint"}},
+		Key{Name: "when", Type: "expression", Default: "each row", Doc: "Which rows fire.", Not: []string{"where", "if"}},
+		Key{Name: "resolve_when", Type: "expression", Default: "not `when`", Doc: "Which rows resolve. A deleted row does, too."},
+		Key{Name: "resolve_after", Type: "duration", Doc: "Without a firing row for this long, in event time, an alert is over."},
+		Key{Name: "dedupe_key", Type: "list of columns", Default: "the group_by columns, else one alert for all rows", Doc: "One alert for each.", Not: []string{"key"}},
+		Key{Name: "repeat_interval", Type: "duration", Doc: "An alert that still fires is told again after this, in event time."},
+		Key{Name: "group_by", Type: "list of columns", Doc: "Alerts of one group are posted together. Not supported yet."},
+		Key{Name: "group_wait", Type: "duration", Doc: "How long a group waits for more. Not supported yet."},
+		Key{Name: "priority", Type: "low, normal, high or urgent", Default: "normal", Doc: "Header `leat.alert.priority`.", Not: []string{"severity"}},
+		Key{Name: "headers", Type: "mapping name: text", Doc: "HTTP headers. Not supported yet."},
+	)},
 	later("sink", "web_push", "Pushes alerts to browsers."),
 	later("sink", "file", "Writes NDJSON files."),
 
@@ -366,7 +377,8 @@ var kinds = []*Kind{
 		{Name: "expect", Type: "list of expectations", Group: "expectation", Doc: "What holds at the end."},
 	}},
 	{Group: "step", Name: "row", Doc: "A row arrives.", Keys: []Key{
-		{Name: "source", Type: "source", Required: true, Doc: "Which source."},
+		{Name: "source", Type: "source", Doc: "Which source; or `table`."},
+		{Name: "table", Type: "table", Doc: "Which table; `value: null` deletes the key's row."},
 		{Name: "at", Type: "time", Default: "the row before's, else 10:00:00", Doc: "The row's time; fills the event_time column when that is absent. A bare time is on 2026-01-01 UTC."},
 		{Name: "key", Type: "text or mapping", Default: "from the source's key columns", Doc: "The record key; `null` is none."},
 		{Name: "value", Type: "mapping or text", Doc: "The row; `null` is a null value."},

@@ -11,6 +11,7 @@ import (
 	"github.com/leatstream/leat/connectors/kafka"
 	"github.com/leatstream/leat/connectors/sse"
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/operators"
 )
 
 // sink adds the node of a sink.
@@ -24,6 +25,12 @@ func (b *builder) sink(s *Sink, in *stream, at place) error {
 		b.kafkaSink(n, s.Kafka, in, at.schema)
 	case s.SSE != nil:
 		b.sseSink(n, s, in, at.schema)
+	case s.Alert != nil:
+		var err error
+		if at, err = b.alert(s, in, at); err != nil {
+			return err
+		}
+		b.outbox(n, s, at)
 	case s.Stdout != nil:
 		var key []int
 		for _, name := range in.identity() {
@@ -36,6 +43,56 @@ func (b *builder) sink(s *Sink, in *stream, at place) error {
 	}
 	at.sub.Nodes = append(at.sub.Nodes, n)
 	return nil
+}
+
+// alert adds the node that decides what is told.
+func (b *builder) alert(s *Sink, in *stream, at place) (place, error) {
+	spec := operators.AlertSpec{In: at.schema, Repeat: s.Alert.Repeat, After: s.Alert.ResolveAfter}
+	key := in.group
+	if s.Alert.HasKey {
+		key = nil
+		for _, w := range s.Alert.DedupeKey {
+			key = append(key, w.Text)
+		}
+	}
+	for _, name := range key {
+		spec.Key = append(spec.Key, operators.GroupColumn{Name: name, From: at.schema.Lookup(name)})
+	}
+	columns := place{schema: at.schema, lists: at.lists}
+	var err error
+	if spec.When, err = b.again(s.Alert.when, columns); err != nil {
+		return at, err
+	}
+	if spec.Resolve, err = b.again(s.Alert.resolve, columns); err != nil {
+		return at, err
+	}
+	if spec, err = operators.NewAlert(spec); err != nil {
+		return at, err
+	}
+	name := s.Name.Text
+	n := &engine.NodeSpec{
+		Name: name + "-alert", Kind: "alert", Inputs: []int{at.node}, Ports: at.ports(), Schema: spec.Out,
+		Stores: operators.AlertStores(name, spec), New: operators.Alert(spec), Errors: policyOf(s.Errors, b.p.Errors),
+	}
+	for _, store := range n.Stores {
+		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", store.Name, store.Fingerprint))
+	}
+	at.sub.Nodes = append(at.sub.Nodes, n)
+	return place{sub: at.sub, node: len(at.sub.Nodes) - 1, schema: spec.Out, lists: at.lists}, nil
+}
+
+// outbox makes the sink that writes alerts for their sender.
+func (b *builder) outbox(n *engine.NodeSpec, s *Sink, at place) {
+	topic := engine.Topic(b.p.Name.Text + "." + s.Name.Text + ".outbox")
+	n.Inputs, n.Ports, n.Schema, n.Table = []int{at.node}, nil, at.schema, false
+	var key []int
+	for _, w := range s.Alert.DedupeKey {
+		key = append(key, at.schema.Lookup(w.Text))
+	}
+	n.New = kafka.Sink(kafka.SinkSpec{Topic: topic, Schema: at.schema, Key: key, GroupKey: key, TimestampNow: true,
+		Headers: map[string]string{"leat.alert.priority": s.Alert.Priority}})
+	n.Outputs = []engine.TopicSpec{{Topic: topic}}
+	n.Notes = append(n.Notes, "alerts wait in "+string(topic)+" for their sender")
 }
 
 // kafkaKey gives the columns of a sink's record key and those that choose its

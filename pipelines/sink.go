@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"net/url"
 	"time"
 )
 
@@ -33,10 +34,41 @@ func (l *loader) sink(n *node) *Sink {
 		s.Kafka = l.kafkaSink(f)
 	case "sse":
 		s.SSE = l.sseSink(f)
+	case "webhook":
+		s.Alert = l.alertSink(f)
 	case "stdout":
 		s.Stdout = &StdoutSink{OnlyFinal: l.onlyFinal(f)}
 	}
 	s.broken = len(l.diags) > before
+	return s
+}
+
+func (l *loader) alertSink(f *fields) *AlertSink {
+	s := &AlertSink{ResolveAfter: l.span(f.get("resolve_after"), time.Millisecond), Repeat: l.span(f.get("repeat_interval"), time.Millisecond)}
+	if v := f.get("url"); v != nil {
+		if text, ok := l.text(v); ok {
+			s.URL = wordOf(v, text)
+			if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+				l.fail(v, "value", "for example https://example.org/hook", "%s is no address to post to", shorten(v.raw()))
+			}
+		}
+	}
+	if v := f.get("when"); v != nil {
+		s.When = l.expr(v)
+	}
+	if v := f.get("resolve_when"); v != nil {
+		s.Resolve = l.expr(v)
+	}
+	if v := f.get("dedupe_key"); v != nil {
+		s.DedupeKey, s.HasKey = l.columns(v), true
+	}
+	s.Priority = "normal"
+	if v := f.get("priority"); v != nil {
+		s.Priority, _ = l.oneOf(v, "low", "normal", "high", "urgent")
+	}
+	for _, key := range []string{"group_by", "group_wait", "headers"} {
+		l.unsupported(f.get(key), key)
+	}
 	return s
 }
 

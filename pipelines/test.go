@@ -162,10 +162,6 @@ func (l *loader) stepKind(n *node) *Kind {
 			return k
 		}
 	}
-	if n.has("table") {
-		l.unsupported(n, "a row of a table")
-		return nil
-	}
 	row := mustKind("step", "row")
 	for _, pr := range n.pairs {
 		if row.key(pr.key.text) != nil {
@@ -209,8 +205,16 @@ func (l *loader) step(n *node) *Step {
 }
 
 func (l *loader) row(s *Step, f *fields) {
-	if v := f.get("source"); v != nil {
-		s.Source, _ = l.word(v)
+	source, table := f.get("source"), f.get("table")
+	switch {
+	case source != nil && table != nil:
+		l.fail(table, "value", "", "source and table exclude each other")
+	case source != nil:
+		s.Source, _ = l.word(source)
+	case table != nil:
+		s.Source, _ = l.word(table)
+	case !f.node.has("source") && !f.node.has("table"):
+		l.fail(f.node, "missing-key", "source: <name>, or table: <name>", "a row needs the key \"source\"")
 	}
 	if v := f.get("at"); v != nil {
 		s.At, s.HasAt = l.time(v)
@@ -335,7 +339,7 @@ func (l *loader) checkStep(p *Pipeline, s *Step) {
 	in := p.checked.streams[s.Source.Text]
 	if in == nil || in.source == nil {
 		names := p.checked.sourceNames()
-		l.fail(s.Source.node, "unknown-name", didYouMean(s.Source.Text, names), "no source is called %q", s.Source.Text)
+		l.fail(s.Source.node, "unknown-name", didYouMean(s.Source.Text, names), "no source or table is called %q", s.Source.Text)
 		return
 	}
 	if !in.broken {
