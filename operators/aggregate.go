@@ -176,7 +176,7 @@ func Aggregate(s AggregateSpec) func(*engine.Context) (engine.Operator, error) {
 			return nil, errors.New("a ttl is for aggregates without a window")
 		}
 		a.due.table = a.table
-		a.out = newResults(a)
+		a.out, a.ring = newResults(a), newRing(a)
 		if s.Having != nil {
 			op, err := Filter(s.Having)(ctx)
 			if err != nil {
@@ -213,6 +213,7 @@ type aggregator struct {
 	fold   *fold
 	having engine.Operator
 	out    *results
+	ring   *ring
 	batch  *engine.Batch            // at hand
 	bad    func(int32, error) error // reports a row of it
 
@@ -244,6 +245,9 @@ type paneCache struct {
 // Process folds one batch.
 func (a *aggregator) Process(b *engine.Batch, out engine.Emit) error {
 	a.batch, a.times = b, a.timesOf(b)
+	if a.ring.on && a.table.Spilled() {
+		a.ring.drop() // slots mean other keys
+	}
 	if a.ttl > 0 {
 		if err := a.due.follow(engine.MinTime); err != nil {
 			return err
@@ -482,8 +486,9 @@ func (a *aggregator) next(limit int64) (int64, bool) {
 // expire drops the panes that no window to come holds, and what was sent of
 // the window that closed.
 func (a *aggregator) expire(end int64) {
-	upTo := a.assign.Start(a.assign.NextEnd(end))
-	a.table.Expire(state.Panes, upTo*a.splits+a.splits-1)
+	upTo := a.assign.Start(a.assign.NextEnd(end))*a.splits + a.splits - 1
+	a.ring.leave(upTo)
+	a.table.Expire(state.Panes, upTo)
 	if a.update {
 		a.table.Expire(state.Sent, end)
 	}
@@ -495,7 +500,15 @@ func (a *aggregator) close(end int64, budget *engine.Budget, out engine.Emit) (d
 	lo, hi := a.ids(end)
 	panes := a.panes(end, lo, hi)
 	a.out.begin(end, true, a.sink(out))
-	if !a.cursor.on && !a.table.Spilled() {
+	if a.table.Spilled() {
+		a.ring.drop()
+	} else if !a.cursor.on {
+		if a.ring.window(lo, hi, panes) && a.ring.keys() <= budget.Rows {
+			if err := a.ring.rows(budget); err != nil {
+				return false, err
+			}
+			return true, a.out.flush()
+		}
 		a.active = a.table.Active(state.Panes, lo, hi, a.active[:0])
 		if len(a.active) <= budget.Rows {
 			for _, slot := range a.active {
@@ -597,6 +610,7 @@ func (a *aggregator) Recall(b []byte) error {
 	closedTo, c, err := recallTime(b)
 	if err == nil {
 		a.closedTo, a.cursor, a.pane = closedTo, c, paneCache{}
+		a.ring.drop()
 	}
 	return err
 }

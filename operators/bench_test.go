@@ -114,6 +114,69 @@ func BenchmarkAggregate(b *testing.B) {
 	}
 }
 
+// BenchmarkWindows folds and closes windows of every type: 10,000 keys, one row
+// per key and second; sliding windows hold some 7 rows. One op is a row.
+func BenchmarkWindows(b *testing.B) {
+	minute := int64(60_000)
+	subtracts := "n = count(); total = sum(amount); mean = avg(amount)"
+	for _, x := range []struct {
+		name    string
+		window  window.Spec
+		columns string
+		plain   bool
+	}{
+		{name: "tumbling", window: window.Spec{Kind: "tumbling", Size: minute}},
+		{name: "hopping 6", window: window.Spec{Kind: "hopping", Size: minute, Advance: minute / 6}},
+		{name: "hopping 60", window: window.Spec{Kind: "hopping", Size: 10 * minute, Advance: minute / 6}},
+		{name: "hopping 60 plain", window: window.Spec{Kind: "hopping", Size: 10 * minute, Advance: minute / 6}, plain: true},
+		{name: "subtracts 6", window: window.Spec{Kind: "hopping", Size: minute, Advance: minute / 6}, columns: subtracts},
+		{name: "subtracts 60", window: window.Spec{Kind: "hopping", Size: 10 * minute, Advance: minute / 6}, columns: subtracts},
+		{name: "subtracts 60 plain", window: window.Spec{Kind: "hopping", Size: 10 * minute, Advance: minute / 6}, columns: subtracts, plain: true},
+		{name: "fine 6", window: window.Spec{Kind: "hopping", Size: 6000, Advance: 1000}},
+		{name: "fine 60", window: window.Spec{Kind: "hopping", Size: minute, Advance: 1000}},
+		{name: "fine subtracts 60", window: window.Spec{Kind: "hopping", Size: minute, Advance: 1000}, columns: subtracts},
+		{name: "cumulate", window: window.Spec{Kind: "cumulate", Size: minute, Step: minute / 6}},
+		{name: "exact", window: window.Spec{Kind: "sliding", Size: 6000, Mode: window.Exact}},
+		{name: "trailing", window: window.Spec{Kind: "sliding", Size: 6000, Mode: window.Trailing}},
+		{name: "trailing 60", window: window.Spec{Kind: "sliding", Size: minute, Mode: window.Trailing}},
+		{name: "session", window: window.Spec{Kind: "session", Gap: 5000}},
+		{name: "count", window: window.Spec{Kind: "count", Count: 7}},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			a := denseText
+			a.window, a.plain = x.window, x.plain
+			if x.columns != "" {
+				a.columns = x.columns
+			}
+			d := newDense(b, a, 10_000)
+			defer d.r.close()
+			turn := func() {
+				if err := d.r.op.Process(d.next(), drop); err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := d.r.op.(engine.Advancer).Advance(d.time-1500, &engine.Budget{Rows: 1 << 30, Bytes: 1 << 40}, drop); err != nil {
+					b.Fatal(err)
+				}
+				if d.key == 0 {
+					if err := d.r.op.(engine.Flusher).Flush(d.time, true, drop); err != nil {
+						b.Fatal(err)
+					}
+					if err := d.r.lease.Commit(nil, nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			for d.time < x.window.Size+20_000 {
+				turn()
+			}
+			b.ResetTimer()
+			for n := 0; n < b.N; n += denseRows {
+				turn()
+			}
+		})
+	}
+}
+
 // BenchmarkFilter keeps half of the rows. One op is a row.
 func BenchmarkFilter(b *testing.B) {
 	d := newDense(b, denseText, 10_000)

@@ -93,6 +93,14 @@ func newTrial(t *testing.T, seed uint64) *trial {
 			a.window.Kind, a.window.Advance = "tumbling", 0
 			a.window.Offset = r.Int64N(a.window.Size)
 		}
+		switch r.IntN(4) {
+		case 0: // steps up to a size
+			step := 1 + r.Int64N(6)
+			size := step * (1 + r.Int64N(5))
+			a.window = window.Spec{Kind: "cumulate", Size: size, Step: step, Offset: r.Int64N(size), Grace: a.window.Grace}
+		case 1: // many panes to a window: see ring.go
+			a.window = window.Spec{Kind: "hopping", Size: 20 + r.Int64N(20), Advance: 1 + r.Int64N(2), Grace: a.window.Grace}
+		}
 		a.update = r.IntN(2) == 0
 	}
 	if !a.table {
@@ -215,6 +223,17 @@ func (x *trial) ends(t int64) []int64 {
 	if x.spec.Kind == "" {
 		return nil
 	}
+	if x.spec.Kind == "cumulate" {
+		var ends []int64
+		for start := x.spec.Offset - 400*x.spec.Size; start <= t; start += x.spec.Size {
+			for end := start + x.spec.Step; end <= start+x.spec.Size; end += x.spec.Step {
+				if start <= t && t < end {
+					ends = append(ends, end)
+				}
+			}
+		}
+		return ends
+	}
 	step := x.spec.Advance
 	if step == 0 {
 		step = x.spec.Size
@@ -226,6 +245,18 @@ func (x *trial) ends(t int64) []int64 {
 		}
 	}
 	return ends
+}
+
+// start finds the start of the window that ends at end.
+func (x *trial) start(end int64) int64 {
+	if x.spec.Kind != "cumulate" {
+		return end - x.spec.Size
+	}
+	start := x.spec.Offset - 400*x.spec.Size
+	for start+x.spec.Size < end {
+		start += x.spec.Size
+	}
+	return start
 }
 
 func ms(t int64) string { return strconv.FormatFloat(float64(t)/1000, 'f', -1, 64) }
@@ -439,7 +470,7 @@ func (x *trial) expected(m *model) map[string]string {
 		}
 		name := g.key
 		if g.end != engine.MaxTime {
-			name += fmt.Sprintf(" [%s,%s)", ms(g.end-x.spec.Size), ms(g.end))
+			name += fmt.Sprintf(" [%s,%s)", ms(x.start(g.end)), ms(g.end))
 		}
 		var parts []string
 		for _, c := range list(x.text.columns) {
