@@ -63,7 +63,8 @@ type joinTrial struct {
 	closing   bool
 	wasClosed bool
 	ids       int
-	checked   int // of what came
+	checked   int              // of what came
+	at        map[string]int64 // times of rows, by id
 	log       []string
 }
 
@@ -71,7 +72,7 @@ const joinIn = "k string, n int, id int, s string"
 
 func newJoinTrial(t *testing.T, seed uint64) *joinTrial {
 	r := rand.New(rand.NewPCG(seed, 2))
-	x := &joinTrial{t: t, r: r, idle: r.IntN(5) == 0, down: engine.MinTime, thenDown: engine.MinTime}
+	x := &joinTrial{t: t, r: r, at: map[string]int64{}, idle: r.IntN(5) == 0, down: engine.MinTime, thenDown: engine.MinTime}
 	in := schema(t, joinIn)
 	x.key = pick(r, "k", "k; n", "n", "m = n % 2")
 	x.spec = StreamStreamSpec{JoinSpec: sides(t, JoinKind(r.IntN(3)), in, in, x.key, x.key),
@@ -96,7 +97,9 @@ func newJoinTrial(t *testing.T, seed uint64) *joinTrial {
 	return x
 }
 
-func (x *joinTrial) say(format string, args ...any) { x.log = append(x.log, fmt.Sprintf(format, args...)) }
+func (x *joinTrial) say(format string, args ...any) {
+	x.log = append(x.log, fmt.Sprintf(format, args...))
+}
 
 func (x *joinTrial) fail(format string, args ...any) {
 	x.t.Helper()
@@ -155,6 +158,7 @@ func (x *joinTrial) feed() {
 		row.origin = x.now.seen[part]
 		x.now.seen[part] = max(row.origin, row.time-3)
 		x.ids++
+		x.at[strconv.Itoa(x.ids)] = row.time
 		row.cells = []string{pick(x.r, "a", "b", "''", "-"), pick(x.r, "0", "1", "2", "-"), strconv.Itoa(x.ids), pick(x.r, "-", "x", "yy")}
 		rows = append(rows, row)
 		x.arrive(port, row)
@@ -178,7 +182,7 @@ func (x *joinTrial) behind(t int64) int64 {
 }
 
 func (x *joinTrial) arrive(port int, row cellRow) {
-	if end := row.time + x.reach(port); end < x.behind(row.origin) || end < x.now.limit {
+	if last := row.time + x.spec.Before + x.spec.After; last < x.behind(row.origin) || last < x.now.limit {
 		return
 	}
 	j := joined{cellRow: row, n: x.ids, limit: x.now.limit}
@@ -289,8 +293,14 @@ func (x *joinTrial) check() {
 		if !x.idle && r.origin < x.down && r.origin != engine.MinTime {
 			x.fail("%v: origin %d is behind the watermark %d that went before it", r, r.origin, x.down)
 		}
-		if x.spec.Kind != InnerJoin && r.origin > r.time {
-			x.fail("%v: origin %d is after it", r, r.origin)
+		whole := engine.MinTime // the end of the window that holds its rows' windows
+		for port := range 2 {
+			if id := r.cells[4*port+2]; id != "-" {
+				whole = max(whole, x.at[id]+x.reach(port))
+			}
+		}
+		if r.origin > whole {
+			x.fail("%v: origin %d is late for its own window, which ends at %d", r, r.origin, whole)
 		}
 	}
 }

@@ -19,19 +19,20 @@ import (
 //	              [ before │ after ]
 //	right   ────────r─────r──────▶      the right's at r+before
 //
-// A row is late, by its own partition's watermark, when its window's end has
-// passed by more than grace; and two rows do not meet where the window of one
-// had ended, in the same sense, for the partition that the other came from. So
-// which rows meet is a matter of the rows and not of the order in which the
-// two streams are read. A row without a partner comes out of left and outer
-// joins, at its own time, when the watermark has passed its window's end by
-// more than grace; after that no row can come that it would meet.
+// Two rows meet only where the window of each was open to the other: had not
+// ended by more than grace, by the watermark of the partition that the other
+// came from. So which rows meet is a matter of the rows, and not of the order in
+// which the two streams are read. A row that is older than that watermark by
+// more than before + after + grace can meet none and is late.
+//
+// A row without a partner comes out of left and outer joins, at its own time,
+// when the watermark has passed its window's end by more than grace (at once,
+// where it has when the row comes); after that it meets none.
 //
 // The watermark that goes downstream is w - grace for inner joins and
-// w - max(before, after) - grace for the others, and so is the origin of a
-// result, made of its later row's: a result is never late for a window that
-// holds its whole window, of the others for none. Results of late rows that
-// grace lets in may be late downstream of an inner join, as those rows would be.
+// w - max(before, after) - grace for the others, and the origin of a result is
+// made likewise of its later row's. So a result is never late for a window that
+// holds its whole window, and one of rows that are in order never for any.
 //
 // Rows with a null in their key meet none: they come out of an outer join, and
 // of the left of a left one, and are counted and left out otherwise.
@@ -161,8 +162,8 @@ func (j *streamStream) ProcessPort(port int, b *engine.Batch, out engine.Emit) e
 }
 
 var (
-	errLateJoin = errors.New("late: the row's join window has ended")
-	errJoinTime  = errors.New("the event time is beyond what a join can hold")
+	errLateJoin = errors.New("late: the windows of all rows that it could meet have ended")
+	errJoinTime = errors.New("the event time is beyond what a join can hold")
 )
 
 // take joins one row with what is there and keeps it for what comes.
@@ -172,35 +173,59 @@ func (j *streamStream) take(port int, b *engine.Batch, i int32, out engine.Emit)
 		return j.ctx.Bad(engine.StageEventTime, b, i, errJoinTime)
 	}
 	horizon := window.Behind(rowOrigin(b, i), j.spec.Grace)
-	if end := t + j.reach[port]; end < max(horizon, j.limit) {
-		if end >= horizon {
-			j.ctx.Count("late_after_idle", 1) // its own partition is not past it
-		}
-		if j.spec.LateSide {
-			j.ctx.Count("late", 1)
-			j.late = append(j.late, i)
-			return nil
-		}
-		return j.ctx.Bad(engine.StageLate, b, i, errLateJoin)
+	if last := t + j.spec.Before + j.spec.After; last < max(horizon, j.limit) {
+		return j.tooLate(b, i, last >= horizon)
 	}
 	if j.keys[port].null[i] {
 		if !j.outer[port] {
 			j.ctx.Count("null_keys", 1)
 			return nil
 		}
-		o, err := j.out.next(out, engine.Insert, t, rowStamp(b, i), window.Behind(rowOrigin(b, i), j.behind))
-		if err != nil {
-			return err
-		}
-		j.row[port].copy(j.out.b.Cols, o, rowsPerBatch, b.Cols, i)
-		j.row[1-port].null(j.out.b.Cols, o, rowsPerBatch)
-		return nil
+		return j.alone(port, b, i, out)
 	}
 	met, err := j.meet(port, b, i, horizon, out)
+	switch {
+	case err != nil:
+		return err
+	case t+j.reach[port] >= j.limit:
+		return j.keep(port, b, i, met)
+	case !met && j.outer[port]:
+		return j.alone(port, b, i, out)
+	}
+	return nil
+}
+
+// tooLate takes a row that can meet none. idle: not by its own partition.
+func (j *streamStream) tooLate(b *engine.Batch, i int32, idle bool) error {
+	if idle {
+		j.ctx.Count("late_after_idle", 1)
+	}
+	if j.spec.LateSide {
+		j.ctx.Count("late", 1)
+		j.late = append(j.late, i)
+		return nil
+	}
+	return j.ctx.Bad(engine.StageLate, b, i, errLateJoin)
+}
+
+// alone emits row i without a partner.
+func (j *streamStream) alone(port int, b *engine.Batch, i int32, out engine.Emit) error {
+	o, err := j.out.next(out, engine.Insert, b.Time[i], rowStamp(b, i), j.aloneOrigin(port, b.Time[i], rowOrigin(b, i)))
 	if err != nil {
 		return err
 	}
-	return j.keep(port, b, i, met)
+	j.row[port].copy(j.out.b.Cols, o, rowsPerBatch, b.Cols, i)
+	j.row[1-port].null(j.out.b.Cols, o, rowsPerBatch)
+	return nil
+}
+
+// aloneOrigin is what a row without a partner is judged by downstream: never
+// late, unless its own window had ended when it came.
+func (j *streamStream) aloneOrigin(port int, t, origin int64) int64 {
+	if t+j.reach[port] >= window.Behind(origin, j.spec.Grace) {
+		return t
+	}
+	return window.Behind(origin, j.behind)
 }
 
 // meet emits the pairs of row i with the other side's rows.
@@ -443,7 +468,7 @@ func (j *streamStream) let(at int64, name string, out engine.Emit) (n int, err e
 			later = min(later, end)
 			continue
 		}
-		o, err := j.out.next(out, engine.Insert, c.time, c.stamp, c.time)
+		o, err := j.out.next(out, engine.Insert, c.time, c.stamp, j.aloneOrigin(port, c.time, c.origin))
 		if err != nil {
 			return n, err
 		}

@@ -66,6 +66,8 @@ func (m *manual) run(t *testing.T, d *datadriven.TestData) string {
 		port := 0
 		if d.HasArg("port") {
 			d.ScanArgs(t, "port", &port)
+		}
+		if r.ins != nil {
 			r.in = r.ins[port]
 		}
 		r.processPort(port, r.batch(lines(d.Input)))

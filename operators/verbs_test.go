@@ -13,6 +13,13 @@ import (
 // verbs open verbs from the keys of a text file, as the pipelines room does
 // from YAML.
 var verbs = map[string]func(t testing.TB, r *rig, keys map[string]string){
+	"stream_stream": openStreamStream,
+	"stream_table":  openStreamTable,
+	"table_table":   openTableTable,
+	"foreign_key":   openForeignKey,
+	"table":         openTable,
+	"version":       openVersion,
+	"settle":        openSettle,
 	"alert": func(t testing.TB, r *rig, keys map[string]string) {
 		s := AlertSpec{In: r.in, Key: groupOf(t, keys["key"], r.in)}
 		if keys["when"] != "" {
