@@ -179,12 +179,10 @@ func (s *reduceStep) build(b *builder, d *derivation, at []place) (place, error)
 	}
 	spec.Throttle, spec.TTL, spec.ByTime = s.Throttle, s.TTL, s.ByTime
 	env := place{schema: spec.Env, lists: s.lists}
-	for _, p := range s.inits {
-		p, err := b.again(p, env)
-		if err != nil {
+	for i, p := range s.inits {
+		if spec.Init[i], err = b.again(p, env); err != nil {
 			return place{}, err
 		}
-		spec.Init = append(spec.Init, p)
 	}
 	for _, one := range s.Fold {
 		var c operators.ReduceCase
