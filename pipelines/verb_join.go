@@ -406,6 +406,10 @@ func (s *joinStep) build(b *builder, d *derivation, at []place) (place, error) {
 	if s.form == foreignKey {
 		from = b.version(d, from)
 	}
+	table := at[1]
+	if s.form == streamTable && right.history > 0 && right.source != nil && !s.other.reshard {
+		table.port = 1 // of a versioned table: versions that came out of order, too
+	}
 	keep := only(b.need[left], left.schema)
 	if s.form == foreignKey {
 		keep = append(keep, operators.VersionColumn)
@@ -414,7 +418,7 @@ func (s *joinStep) build(b *builder, d *derivation, at []place) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	r, err := b.arrive(d.out, arrival{in: right, label: name + "-right", reshard: s.other.reshard, by: s.other.by, names: s.other.names, group: s.right, keep: only(b.need[right], right.schema)}, at[1])
+	r, err := b.arrive(d.out, arrival{in: right, label: name + "-right", reshard: s.other.reshard, by: s.other.by, names: s.other.names, group: s.right, keep: only(b.need[right], right.schema)}, table)
 	if err != nil {
 		return place{}, err
 	}

@@ -28,7 +28,7 @@ func (c *Case) judged(a Answer) [][]record {
 }
 
 func (c *Case) judgment(o Output) record {
-	r := record{time: o.Time, gone: o.Value == nil}
+	r := record{time: o.Time, gone: o.Value == nil, timeless: c.Op == "foreign_key"}
 	if o.Key != nil {
 		r.key = *o.Key
 	}
@@ -82,20 +82,74 @@ func (r record) line() string {
 	if r.gone {
 		return r.key + " gone"
 	}
+	if r.timeless {
+		return r.key + ": " + r.body
+	}
 	return fmt.Sprintf("%s: %s at %d", r.key, r.body, r.time)
 }
 
 // compareTables compares the two tables after each chunk.
-func compareTables(leat, ks [][]record) error {
+func (c *Case) compareTables(leat, ks [][]record) error {
 	ours, theirs := view{}, view{}
 	for i := range ks {
 		ours.apply(leat[i])
 		theirs.apply(ks[i])
+		if c.Op == "table_aggregate" {
+			c.forget(ours, theirs)
+		}
 		if err := same(fmt.Sprintf("table after chunk %d", i), ours.lines(), theirs.lines()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forget gives a group the time of the rows in it where leat has that: the
+// rows that left count for Kafka Streams' time for ever, for leat's until the
+// group is empty (docs/semantics.md).
+func (c *Case) forget(ours, theirs view) {
+	for key, r := range theirs {
+		newest := int64(0)
+		for _, row := range c.Rows {
+			if slices.Contains(strings.Split(r.body, ","), strconv.Itoa(row.ID)) {
+				newest = max(newest, row.Time)
+			}
+		}
+		if o := ours[key]; o.body == r.body && o.time >= newest && o.time < r.time {
+			r.time = o.time
+			theirs[key] = r
+		}
+	}
+}
+
+// sessionFinals are the sessions that are final after each chunk, by Kafka
+// Streams' updates and its rule: last + gap < time - grace. Its own finals it
+// takes from a store that may still hold closed sessions and merges rows with
+// them (docs/semantics.md).
+func (c *Case) sessionFinals(a Answer) [][]record {
+	sessions := view{}
+	out := make([][]record, len(c.Chunks))
+	at := int64(-1 << 60)
+	row := 0
+	for i, n := range c.Chunks {
+		for range max(n, -n) {
+			for _, o := range a.Steps[row] {
+				sessions.apply([]record{c.judgment(o)})
+			}
+			if c.Rows[row].Key != nil {
+				at = max(at, c.Rows[row].Time)
+			}
+			row++
+			for key, r := range sessions {
+				end, _ := strconv.ParseInt(r.key[strings.LastIndexByte(r.key, '|')+1:], 10, 64)
+				if end+c.Gap < at-c.Grace {
+					out[i] = append(out[i], r)
+					delete(sessions, key)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // compareFacts compares rows that nothing replaces, after each chunk, or
@@ -124,6 +178,114 @@ func compareFacts(leat, ks [][]record, keyless, atEnd bool) error {
 		}
 	}
 	return nil
+}
+
+// comparePairs compares what a stream-stream join gave: pairs after each chunk,
+// rows without a partner at the end, as leat sends them as soon as no partner
+// can come and Kafka Streams later (docs/semantics.md). With one topic none may
+// come later than from Kafka Streams.
+func (c *Case) comparePairs(leat, ks [][]record) error {
+	ks = c.withinGrace(ks)
+	alone := func(r record) bool { return strings.Contains(r.body, "-") }
+	split := func(steps [][]record, want bool) [][]record {
+		out := make([][]record, len(steps))
+		for i, recs := range steps {
+			for _, r := range recs {
+				if alone(r) == want {
+					out[i] = append(out[i], r)
+				}
+			}
+		}
+		return out
+	}
+	if err := compareFacts(split(leat, false), split(ks, false), true, !c.Shared); err != nil {
+		return err
+	}
+	ours, theirs := split(leat, true), split(ks, true)
+	if err := compareFacts(ours, theirs, true, true); err != nil || !c.Shared {
+		return err
+	}
+	came := map[string]int{}
+	row := 0
+	for i, n := range c.Chunks {
+		for range max(n, -n) {
+			came[strconv.Itoa(c.Rows[row].ID)] = i
+			row++
+		}
+	}
+	sent := map[string]bool{}
+	for i := range ks {
+		for _, r := range ours[i] {
+			sent[r.body] = true
+		}
+		for _, r := range theirs[i] {
+			if !sent[r.body] && came[strings.Trim(r.body, "-/")] < i {
+				return fmt.Errorf("chunk %d: %s comes later than from Kafka Streams", i, r.line())
+			}
+		}
+	}
+	return nil
+}
+
+// withinGrace is what Kafka Streams would have said if it let rows and pairs
+// beyond grace go: it keeps rows for before + after + grace, and joins what it
+// still has (docs/semantics.md).
+func (c *Case) withinGrace(ks [][]record) [][]record {
+	horizon := make([]int64, len(c.Rows)) // when each row came: greatest time before it, less grace
+	end := make([]int64, len(c.Rows))     // of each row's window
+	index := map[string]int{"-": -1}
+	at := int64(-1 << 60)
+	for i, r := range c.Rows {
+		index[strconv.Itoa(r.ID)] = i
+		horizon[i], at = at-c.Grace, max(at, r.Time)
+		end[i] = r.Time + c.After
+		if r.In == "right" {
+			end[i] = r.Time + c.Before
+		}
+	}
+	late := func(i, when int) bool { return end[i] < horizon[when] }
+	met, lost := map[int]bool{}, map[int]bool{}
+	out := make([][]record, len(ks))
+	alone := map[int]bool{}
+	for _, recs := range ks {
+		for _, r := range recs {
+			left, right, _ := strings.Cut(r.body, "/")
+			if a, b := index[left], index[right]; a >= 0 && b >= 0 && !late(a, max(a, b)) && !late(b, max(a, b)) {
+				met[a], met[b] = true, true
+			}
+		}
+	}
+	for n, recs := range ks {
+		for _, r := range recs {
+			left, right, _ := strings.Cut(r.body, "/")
+			a, b := index[left], index[right]
+			switch when := max(a, b); {
+			case a < 0 || b < 0:
+				// It sends a row at once that comes after its window's end, though within
+				// grace a partner may come.
+				if late(when, when) || met[when] {
+					continue
+				}
+				alone[when] = true
+			case late(a, when) || late(b, when):
+				lost[a], lost[b] = true, true
+				continue
+			}
+			out[n] = append(out[n], r)
+		}
+	}
+	for i := range lost {
+		if met[i] || alone[i] || late(i, i) {
+			continue
+		}
+		last := len(out) - 1
+		if id := strconv.Itoa(c.Rows[i].ID); c.Rows[i].In == "left" && c.Kind != "inner" {
+			out[last] = append(out[last], record{body: id + "/-", time: c.Rows[i].Time})
+		} else if c.Rows[i].In == "right" && c.Kind == "outer" {
+			out[last] = append(out[last], record{body: "-/" + id, time: c.Rows[i].Time})
+		}
+	}
+	return out
 }
 
 // same tells what one side has and the other has not.

@@ -23,7 +23,9 @@ type record struct {
 	time  int64
 	gone  bool // a delete
 	final bool // leat's mark of a window's last row
-	early bool // a hopping window that began before 1970
+	// timeless: the two sides mean different times (docs/semantics.md).
+	timeless bool
+	early    bool // a hopping window that began before 1970
 }
 
 // topology makes the case's pipeline.
@@ -126,13 +128,15 @@ type result struct {
 	Hi    *int64   `json:"hi"`
 	First *int64   `json:"first"`
 	Last  *int64   `json:"last"`
+	Early *int64   `json:"earliest"`
+	Late  *int64   `json:"latest"`
 	Avg   *float64 `json:"avg"`
 	L     *int64   `json:"l"`
 	R     *int64   `json:"r"`
 }
 
 func (c *Case) read(r engine.Record) (record, error) {
-	rec := record{wire: string(r.Key), key: string(r.Key), time: r.Time, gone: r.Value == nil}
+	rec := record{wire: string(r.Key), key: string(r.Key), time: r.Time, gone: r.Value == nil, timeless: c.Op == "foreign_key"}
 	if rec.time == noTime {
 		rec.time = 0
 	}
@@ -160,6 +164,7 @@ func (c *Case) read(r engine.Record) (record, error) {
 func (c *Case) members(v result) string {
 	var ids []string
 	var xs []int64
+	var of []Row
 	for _, row := range c.Rows {
 		if v.Bits>>row.ID&1 == 0 {
 			continue
@@ -167,6 +172,7 @@ func (c *Case) members(v result) string {
 		ids = append(ids, strconv.Itoa(row.ID))
 		if row.X != nil {
 			xs = append(xs, *row.X)
+			of = append(of, row)
 		}
 	}
 	var wrong []string
@@ -182,16 +188,19 @@ func (c *Case) members(v result) string {
 	check("n", v.N == int64(len(ids)))
 	check("nx", v.NX == int64(len(xs)))
 	if len(xs) == 0 {
-		check("nulls", v.Sum == nil && v.Lo == nil && v.Hi == nil && v.First == nil && v.Last == nil && v.Avg == nil)
+		check("nulls", v.Early == nil && v.Late == nil && v.Sum == nil && v.Lo == nil && v.Hi == nil && v.First == nil && v.Last == nil && v.Avg == nil)
 	} else {
 		check("sum", v.Sum != nil && *v.Sum == sum)
 		check("avg", v.Avg != nil && *v.Avg-float64(sum)/float64(len(xs)) < 1e-9 && *v.Avg-float64(sum)/float64(len(xs)) > -1e-9)
 		if c.Op != "table_aggregate" {
 			check("lo", v.Lo != nil && *v.Lo == slices.Min(xs))
 			check("hi", v.Hi != nil && *v.Hi == slices.Max(xs))
-			first, last := c.ends(v.Bits)
-			check("first", v.First != nil && *v.First == first)
-			check("last", v.Last != nil && *v.Last == last)
+			early, late := ends(of, byTime)
+			check("earliest", v.Early != nil && *v.Early == early)
+			check("latest", v.Late != nil && *v.Late == late)
+			first, last := ends(of, c.arrival())
+			check("first", c.Op == "session" || v.First != nil && *v.First == first)
+			check("last", c.Op == "session" || v.Last != nil && *v.Last == last)
 		}
 	}
 	body := strings.Join(ids, ",")
@@ -201,23 +210,32 @@ func (c *Case) members(v result) string {
 	return body
 }
 
-// ends are first(x) and last(x) of rows: by arrival, but in a hopping window by
-// pane and then by arrival, as its panes know no more (docs/semantics.md).
-func (c *Case) ends(bits int64) (first, last int64) {
-	var of []Row
-	for _, row := range c.Rows {
-		if bits>>row.ID&1 == 1 && row.X != nil {
-			of = append(of, row)
-		}
-	}
-	if c.Op == "hopping" {
+// byTime is the order of earliest and latest: rows of one time by arrival.
+func byTime(a, b Row) int { return cmp.Compare(a.Time, b.Time) }
+
+// arrival is the order of first and last. It is that of arrival only where a
+// window is not made of parts: a hopping window's panes, a sliding window's
+// rows and the sessions that become one are put together in order of time
+// (docs/semantics.md).
+func (c *Case) arrival() func(a, b Row) int {
+	switch c.Op {
+	case "hopping":
 		pane := c.Size
 		for rest := c.Advance; rest != 0; {
 			pane, rest = rest, pane%rest
 		}
-		slices.SortStableFunc(of, func(a, b Row) int { return cmp.Compare(a.Time/pane, b.Time/pane) })
+		return func(a, b Row) int { return cmp.Compare(a.Time/pane, b.Time/pane) }
+	case "sliding":
+		return byTime
+	default:
+		return func(a, b Row) int { return 0 }
 	}
-	return *of[0].X, *of[len(of)-1].X
+}
+
+// ends are the first and the last x of rows in an order.
+func ends(rows []Row, order func(a, b Row) int) (first, last int64) {
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Or(order(a, b), cmp.Compare(a.ID, b.ID)) })
+	return *rows[0].X, *rows[len(rows)-1].X
 }
 
 func orDash(n *int64) string {

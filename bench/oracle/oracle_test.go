@@ -30,7 +30,7 @@ var operators = []struct {
 	{"table_aggregate", []string{""}},
 	{"stream_stream", []string{"inner", "left", "outer"}},
 	{"stream_table", []string{"inner", "left"}},
-	{"table_table", []string{"inner", "left", "outer"}},
+	{"table_table", []string{"inner", "left"}}, // outer: not yet, see docs/semantics.md
 	{"foreign_key", []string{"inner", "left"}},
 }
 
@@ -95,7 +95,9 @@ func ask(j *Judge, cases []Case, fn func(c *Case, err error)) error {
 	var asked []Case
 	for i := range cases {
 		c := cases[i]
-		if c.windowed() {
+		if c.Op == "session" {
+			c.Emit = "update"
+		} else if c.windowed() {
 			closing := c
 			closing.Emit = "close"
 			if c.ID%2 == 0 && (c.Op == "tumbling" || c.Op == "hopping") {
@@ -130,16 +132,20 @@ func differs(c *Case, answers []Answer) error {
 	}
 	ks := c.judged(answers[0])
 	switch {
+	case c.Op == "session" && c.Emit == "close":
+		return compareFacts(leat, c.sessionFinals(answers[0]), false, false)
+	case c.Op == "session":
+		return errors.Join(c.compareTables(leat, ks), compareFacts(finals(leat), c.sessionFinals(answers[0]), false, false))
 	case c.windowed() && c.Emit == "close":
 		return compareFacts(leat, ks, false, false)
 	case c.windowed():
-		return errors.Join(compareTables(leat, c.judged(answers[1])), compareFacts(finals(leat), ks, false, false))
-	case c.pairs():
-		// With two topics leat's time is the lesser of theirs: what it does not
-		// find comes later than from Kafka Streams.
-		return compareFacts(leat, ks, true, !c.Shared && c.Op == "stream_stream")
+		return errors.Join(c.compareTables(leat, c.judged(answers[1])), compareFacts(finals(leat), ks, false, false))
+	case c.Op == "stream_stream":
+		return c.comparePairs(leat, ks)
+	case c.Op == "stream_table":
+		return compareFacts(leat, ks, true, false)
 	default:
-		return compareTables(leat, ks)
+		return c.compareTables(leat, ks)
 	}
 }
 
@@ -164,6 +170,9 @@ func shrink(t *testing.T, j *Judge, c Case) (Case, error) {
 	for again := true; again; {
 		again = false
 		for i := len(c.Rows) - 1; i >= 0; i-- {
+			if c.Rows[i].Key != nil && *c.Rows[i].Key >= "z" {
+				continue // those that end the case
+			}
 			less := c
 			less.Rows = slices.Delete(slices.Clone(c.Rows), i, i+1)
 			less.Chunks = withoutRow(c.Chunks, i)

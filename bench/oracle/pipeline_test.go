@@ -26,6 +26,11 @@ sources:
 sources:
   left: {topic: left, format: json, schema: ` + columns + `, key: [k], event_time: ts, watermark: {max_out_of_orderness: 0s}}
 `
+	// A pipeline has a source, read or not.
+	noSource = `
+sources:
+  none: {topic: none, format: bytes}
+`
 	tables = `
 tables:
 `
@@ -36,7 +41,7 @@ tables:
 )
 
 // aggregates are all over x, but for n and bits.
-const aggregates = `{n: count(), bits: sum(bit), nx: count(x), sum: sum(x), lo: min(x), hi: max(x), avg: avg(x), first: first(x), last: last(x)}`
+const aggregates = `{n: count(), bits: sum(bit), nx: count(x), sum: sum(x), lo: min(x), hi: max(x), avg: avg(x), first: first(x), last: last(x), earliest: earliest(x), latest: latest(x)}`
 
 // takenBack are those that a table's rows can be taken back from.
 const takenBack = `{n: count(), bits: sum(bit), nx: count(x), sum: sum(x), avg: avg(x)}`
@@ -52,7 +57,7 @@ func (c *Case) Pipeline() string {
 	case "unwindowed":
 		p(oneSource+"transforms:\n  - {name: done, type: aggregate, group_by: [k], aggregates: %s}\n", aggregates)
 	case "table_aggregate":
-		p(tables+leftTable+"transforms:\n  - {name: done, type: aggregate, input: left, group_by: [other], aggregates: %s}\n", takenBack)
+		p(noSource+tables+leftTable+"transforms:\n  - {name: done, type: aggregate, input: left, group_by: [other], aggregates: %s}\n", takenBack)
 	case "stream_stream":
 		if c.Shared {
 			p(oneSource + "transforms:\n  - {name: left, type: filter, input: rows, where: side == \"left\"}\n  - {name: right, type: filter, input: rows, where: side == \"right\"}\n")
@@ -68,9 +73,9 @@ func (c *Case) Pipeline() string {
 		}
 		p(leftSource+tables+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: [k], select: [{l: id}, {r: right.id}]}\n", history, c.Kind)
 	case "table_table":
-		p(tables+leftTable+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: [k], select: [k, {l: id}, {r: right.id}]}\n", "", c.Kind)
+		p(noSource+tables+leftTable+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: [k], select: [k, {l: id}, {r: right.id}]}\n", "", c.Kind)
 	case "foreign_key":
-		p(tables+leftTable+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: {other: k}, select: [k, {l: id}, {r: right.id}]}\n", "", c.Kind)
+		p(noSource+tables+leftTable+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: {other: k}, select: [k, {l: id}, {r: right.id}]}\n", "", c.Kind)
 	default:
 		panic("no pipeline for " + c.Op)
 	}

@@ -212,12 +212,17 @@ public final class Oracle {
     }
 
     /**
-     * How results are kept. In memory a window leaves the store the moment that time has passed it, which with
-     * onWindowClose is before it is emitted when time jumps: a week of retention keeps it there.
+     * How results are kept: as long as the operator's own rules can need them. The stores' default is shorter by so
+     * little that it shows: in memory a session is gone a millisecond before it is closed, a window is gone before it
+     * is emitted when time jumps (onWindowClose), and sliding windows count their retention from starts ahead of time.
      */
     private static <S extends StateStore> Materialized<String, String, S> kept(JsonNode c) {
         Materialized<String, String, S> m = Materialized.with(TEXT, TEXT);
-        return emit(c, "close") ? m.withRetention(Duration.ofDays(7)) : m;
+        switch (c.get("op").asText()) {
+            case "session": return m.withRetention(ms(c, "gap").plus(ms(c, "grace")).plusMillis(1));
+            case "sliding": return m.withRetention(Duration.ofDays(7));
+            default: return emit(c, "close") ? m.withRetention(Duration.ofDays(7)) : m;
+        }
     }
 
     private static boolean emit(JsonNode c, String how) {

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/leatstream/leat/bench/realkafka"
+)
+
+// topic is where the rows are, on the broker and in memory.
+const topic = "rows"
+
+// bench is one run of the command.
+type bench struct {
+	leat, brokers, delivery   string
+	n, keys, rounds           int
+	memoryOnly, write, loaded bool
+	dir                       string
+	rows                      []row
+	load                      string // of the machine, at the start
+}
+
+func main() {
+	var b bench
+	flag.StringVar(&b.leat, "leat", "bin/leat", "the binary to measure")
+	flag.StringVar(&b.delivery, "delivery", "at_least_once", "of both; or exactly_once")
+	flag.IntVar(&b.n, "rows", 500_000, "rows")
+	flag.IntVar(&b.keys, "keys", 10_000, "keys")
+	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the median counts")
+	flag.BoolVar(&b.memoryOnly, "memory", false, "leave the runs on a broker out")
+	flag.BoolVar(&b.loaded, "busy", false, "measure even where the machine is busy with other things (a load of 1.5 and more), and say so")
+	flag.BoolVar(&b.write, "write", false, "write bench/oracle/RESULTS.md")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := b.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-sliding:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) run(ctx context.Context) (err error) {
+	if err := b.quiet(); err != nil {
+		return err
+	}
+	if b.leat, err = filepath.Abs(b.leat); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "bench-sliding-"); err != nil {
+		return fmt.Errorf("make a folder for the run: %w", err)
+	}
+	defer os.RemoveAll(b.dir)
+	b.rows = workload(b.n, b.keys, 1)
+	if err := write(filepath.Join(b.dir, "rows"), b.rows); err != nil {
+		return err
+	}
+	if !b.memoryOnly {
+		fmt.Fprintln(os.Stderr, "starting Kafka", realkafka.Version)
+		k, err := realkafka.Start(ctx, realkafka.Options{Dir: filepath.Join(b.dir, "kafka")})
+		if err != nil {
+			return err
+		}
+		defer k.Stop()
+		b.brokers = k.Addr()
+		if err := b.fill(ctx); err != nil {
+			return err
+		}
+	}
+	runs := b.runs(ctx)
+	for round := range b.rounds {
+		for _, r := range runs {
+			s, err := r.measure(fmt.Sprintf("sliding-%s-%d", r.id, round))
+			if err != nil {
+				return fmt.Errorf("%s, round %d: %w", r.id, round+1, err)
+			}
+			if s.RecordsIn != int64(b.n) {
+				return fmt.Errorf("%s read %d rows, not %d", r.id, s.RecordsIn, b.n)
+			}
+			r.got = append(r.got, s)
+			fmt.Fprintf(os.Stderr, "round %d %s: %.1f k rows/s, %d results\n", round+1, r.id, s.rate()/1e3, s.RecordsOut)
+		}
+		if err := agree(runs); err != nil {
+			return err
+		}
+	}
+	out := io.Writer(os.Stdout)
+	if b.write {
+		f, err := os.Create(filepath.Join("bench", "oracle", "RESULTS.md"))
+		if err != nil {
+			return fmt.Errorf("write the results (run this in the repository's root): %w", err)
+		}
+		defer f.Close()
+		out = io.MultiWriter(os.Stdout, f)
+	}
+	b.report(out, runs)
+	return nil
+}
+
+// quiet refuses to measure on a busy machine.
+func (b *bench) quiet() error {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		b.load = "unknown"
+		return nil
+	}
+	var one float64
+	b.load, _, _ = strings.Cut(string(text), " ")
+	if _, err := fmt.Sscan(b.load, &one); err != nil {
+		return fmt.Errorf("read the machine's load: %w", err)
+	}
+	const most = 1.5
+	if one >= most && !b.loaded {
+		return fmt.Errorf("the machine is busy (load %s): wait, or say -busy", b.load)
+	}
+	return nil
+}
+
+// run is one thing to measure.
+type run struct {
+	id      string
+	what    string // for the table
+	beside  string // the run of Kafka Streams that it is compared with; "": none
+	measure func(name string) (summary, error)
+	got     []summary
+}
+
+func (b *bench) runs(ctx context.Context) []*run {
+	const memory, rocks, noCache, cache = "memory", "rocksdb", 0, 64 << 20
+	ks := func(emit, stores string, cacheBytes int, onBroker bool) func(string) (summary, error) {
+		return func(name string) (summary, error) { return b.streams(ctx, name, emit, stores, cacheBytes, onBroker) }
+	}
+	ours := func(emit string) func(string) (summary, error) {
+		return func(string) (summary, error) { return leatInMemory(b.rows, emit) }
+	}
+	runs := []*run{
+		{id: "memory-ks-update", what: "in memory, updates | Kafka Streams, TopologyTestDriver, stores in memory", measure: ks("update", memory, noCache, false)},
+		{id: "memory-ks-rocksdb", what: "in memory, updates | Kafka Streams, TopologyTestDriver, RocksDB", measure: ks("update", rocks, noCache, false)},
+		{id: "memory-leat-update", beside: "memory-ks-update", what: "in memory, updates | leat, engine.Driver", measure: ours("update")},
+		{id: "memory-ks-close", what: "in memory, finals | Kafka Streams, TopologyTestDriver, stores in memory", measure: ks("close", memory, noCache, false)},
+		{id: "memory-leat-close", beside: "memory-ks-close", what: "in memory, finals | leat, engine.Driver", measure: ours("close")},
+	}
+	if b.memoryOnly {
+		return runs
+	}
+	kafka := func(emit string) func(string) (summary, error) {
+		return func(name string) (summary, error) {
+			if err := b.create(ctx, name+"-out"); err != nil {
+				return summary{}, err
+			}
+			return b.leatOnBroker(ctx, name, emit)
+		}
+	}
+	onKafka := func(emit string, cacheBytes int) func(string) (summary, error) {
+		return func(name string) (summary, error) {
+			if err := b.create(ctx, name+"-out"); err != nil {
+				return summary{}, err
+			}
+			return b.streams(ctx, name, emit, rocks, cacheBytes, true)
+		}
+	}
+	return append(runs,
+		&run{id: "kafka-ks-update", what: "on Kafka, updates | Kafka Streams, RocksDB, no cache", measure: onKafka("update", noCache)},
+		&run{id: "kafka-ks-cache", what: "on Kafka, updates | Kafka Streams, RocksDB, 64 MiB of cache", measure: onKafka("update", cache)},
+		&run{id: "kafka-leat-update", beside: "kafka-ks-cache", what: "on Kafka, updates | leat run", measure: kafka("update")},
+		&run{id: "kafka-ks-close", what: "on Kafka, finals | Kafka Streams, RocksDB, 64 MiB of cache", measure: onKafka("close", cache)},
+		&run{id: "kafka-leat-close", beside: "kafka-ks-close", what: "on Kafka, finals | leat run", measure: kafka("close")},
+	)
+}
+
+// agree compares what runs that were looked at found in their windows: a fast
+// wrong answer is not a result.
+func agree(runs []*run) error {
+	var first *run
+	for _, r := range runs {
+		s := r.got[len(r.got)-1]
+		if s.Windows == 0 {
+			continue
+		}
+		if first == nil {
+			first = r
+			continue
+		}
+		f := first.got[len(first.got)-1]
+		if s.Windows != f.Windows || s.N != f.N || s.Sum != f.Sum {
+			return errors.New("the two sides differ: " + describe(first.id, f) + ", " + describe(r.id, s))
+		}
+	}
+	if first == nil {
+		return errors.New("no finals were looked at")
+	}
+	return nil
+}
+
+func describe(id string, s summary) string {
+	return fmt.Sprintf("%s has %d windows of %d rows with a sum of %d", id, s.Windows, s.N, s.Sum)
+}
