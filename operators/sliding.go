@@ -16,8 +16,8 @@ import (
 // very many of them, so it is kept once, folded alone, and a window is the
 // merge of the rows within it, made when it closes (or has an update to send).
 //
-//	key ─▶ bucket 10:00 [ rows │ bytes │ sent │ ref ] ─▶ row row row    a quarter of size long
-//	       bucket 10:15 [ … ]                            in order of arrival, only appended
+//	key ─▶ bucket 10:00 [ rows │ bytes │ sent │ ref ] ─▶ row row row    half of size long
+//	       bucket 10:30 [ … ]                            in order of arrival, only appended
 //
 //	row   t 8 bytes ┆ uvarint late ┆ the aggregates' words, 8 bytes each ┆ per blob: uvarint length, bytes
 //
@@ -77,7 +77,7 @@ func slidingStore(name string, s AggregateSpec) state.Spec {
 func newSlider(spec AggregateSpec) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
 		w := spec.Window
-		s := &slider{size: w.Size, width: max(1, w.Size/4), exact: w.Mode == window.Exact, far: engine.MaxTime - 8*(w.Size+w.Grace)}
+		s := &slider{size: w.Size, width: max(1, w.Size/2), exact: w.Mode == window.Exact, far: engine.MaxTime - 8*(w.Size+w.Grace)}
 		s.perRow = !s.exact && !spec.Update
 		f, err := newFollow(ctx, spec, s, true)
 		if err != nil {
@@ -171,11 +171,15 @@ func (s *slider) bytes(ref uint64) []byte {
 	return s.row.Get(ref)
 }
 
-// load reads the rows of a key, in order of time and arrival.
-func (s *slider) load(slot state.Slot) error {
+// load reads the rows of a key that matter to windows that end at from or
+// later, in order of time and arrival.
+func (s *slider) load(slot state.Slot, from int64) error {
 	s.rows, s.accs = s.rows[:0], s.accs[:0]
 	s.refresh()
 	for _, p := range s.panes {
+		if from > -s.far && p.End() <= from-s.size-1 {
+			continue
+		}
 		acc := p.Read(slot)
 		if acc == nil {
 			continue
@@ -366,7 +370,7 @@ func (s *slider) existed(end int64) bool {
 }
 
 func (s *slider) closings(slot state.Slot, from, to int64) (int64, error) {
-	if err := s.load(slot); err != nil {
+	if err := s.load(slot, from); err != nil {
 		return 0, err
 	}
 	next := s.windows(from, to)
@@ -374,7 +378,7 @@ func (s *slider) closings(slot state.Slot, from, to int64) (int64, error) {
 		return next, s.each(slot)
 	}
 	s.span.reset()
-	swift := !s.spec.Update && !s.spec.plain && len(s.rows) > spanLeast
+	swift := !s.spec.Update && !s.spec.plain && len(s.ends) > spanWindows && len(s.rows) > spanLeast
 	for _, end := range s.ends {
 		c := closing{start: end - s.size, end: end, slot: slot, was: -1}
 		if s.spec.Update {
@@ -461,7 +465,7 @@ func (s *slider) odd(i int) bool {
 // atOnce writes the result of the row of time t that came last.
 func (s *slider) atOnce(slot state.Slot, t int64, out engine.Emit) error {
 	s.heap.Reset()
-	if err := s.load(slot); err != nil {
+	if err := s.load(slot, t); err != nil {
 		return err
 	}
 	last := int32(-1)
@@ -496,7 +500,7 @@ func (s *slider) emit(c *closing) error {
 }
 
 func (s *slider) update(slot state.Slot) error {
-	if err := s.load(slot); err != nil {
+	if err := s.load(slot, s.closedTo); err != nil {
 		return err
 	}
 	from := s.closedTo

@@ -20,8 +20,12 @@ type span struct {
 	swift, stack []step // that take back, and that do not
 }
 
-// spanLeast is below how many merging them one by one is as good.
-const spanLeast = 8
+// Below so many rows, and so many windows asked for, merging one by one is as
+// good.
+const (
+	spanLeast   = 16
+	spanWindows = 4
+)
 
 func newSpan(f *fold) *span {
 	s := &span{fold: f, back: make([]uint64, f.words), total: make([]uint64, f.words)}
