@@ -42,6 +42,7 @@ type repartition struct {
 	key     []int
 	every   int64 // ms of event time
 	n       int
+	nulls   bool // rows without a key go on, too
 	scratch []byte
 
 	// What was stamped last; a rollback makes the stamp go out again.
@@ -83,6 +84,21 @@ func RepartitionAs(topic Topic, schema *Schema, keyCols []int, names []string, e
 	}
 }
 
+// RepartitionNulls is RepartitionAs for those who want rows without a key, too:
+// the streams of left and outer joins, the left tables of left joins by a
+// foreign key. Such rows go, without a key, to a partition of the task's own, so
+// that their changes stay in order.
+func RepartitionNulls(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration) func(*Context) (Operator, error) {
+	open := RepartitionAs(topic, schema, keyCols, names, every)
+	return func(ctx *Context) (Operator, error) {
+		op, err := open(ctx)
+		if err == nil {
+			op.(*repartition).nulls = true
+		}
+		return op, err
+	}
+}
+
 // Process writes one record per row. A change of a table whose key moved is a
 // delete at the old key and an insert at the new one.
 func (r *repartition) Process(b *Batch, _ Emit) error {
@@ -113,7 +129,7 @@ func (r *repartition) Process(b *Batch, _ Emit) error {
 
 func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
 	key, ok := AppendKey(r.scratch[:0], &Batch{Schema: r.wire, Cols: cols}, r.key, i)
-	if !ok {
+	if !ok && !r.nulls {
 		r.scratch = key
 		r.ctx.Count("null_keys", 1)
 		return
@@ -138,6 +154,10 @@ func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
 	r.scratch = v
 	rec := r.ctx.Arena(len(v))
 	copy(rec, v)
+	if !ok {
+		r.ctx.Produce(Record{Topic: r.topic, Partition: Partition(r.ctx.Task % r.n), Value: rec[k:]})
+		return
+	}
 	r.ctx.Produce(Record{Topic: r.topic, Partition: PartitionOf(rec[:k], r.n), Key: rec[:k:k], Value: rec[k:]})
 }
 
