@@ -12,6 +12,10 @@
 // There are only these types: Spec says which windows are wanted, an Assigner
 // does their arithmetic, Watermark is the time of one source partition, and
 // Vector that of an input behind a repartition topic; a task takes the minimum.
+// Assigners are Hopping (and tumbling), Cumulate, Unwindowed, and Calendar for
+// those of a time zone. Windows that follow the rows of a key (sliding, session,
+// count, and same, the input's own) have none: only their specs are checked
+// here (follow.go), the operators know what they are.
 // Package aggregate beside it folds rows into panes and merges panes.
 //
 // Invariants
@@ -19,12 +23,15 @@
 //     yet", MaxTime "the end of input" and, as the end of a window, "never".
 //   - Arithmetic near the ends of int64 saturates at MinTime and MaxTime, it
 //     never wraps. Negative times are times like others.
-//   - A window holds its start and not its end. It is known by its end.
+//   - An Assigner's window holds its start and not its end. It is known by its
+//     end. Sliding windows and sessions hold both (Kind.Inclusive).
+//   - A day of a calendar begins once, when its clock first shows so or jumps over
+//     it; an hour that comes twice is two. A day that a zone left out begins nothing.
 //   - A watermark never goes back, unless it is restored.
 //   - Nothing here reads a clock, starts a goroutine or touches a disk. An
 //     Assigner is immutable and may be shared; the others belong to one task,
 //     which calls them from one goroutine and tells them the time.
 //
 // To add a window type: one file with an Assigner, one line in kinds.go, one
-// file in testdata.
+// file in testdata; one that follows the rows is a follower in the operators.
 package window

@@ -23,6 +23,34 @@ type manual struct {
 	a Assigner
 	p Watermark
 	v *Vector
+	// Of windows in a time zone times are its clock's.
+	loc *time.Location
+}
+
+// format writes a time: seconds since the epoch, or as the zone's clock shows it.
+func (m *manual) format(t int64) string {
+	if m.loc == nil {
+		return Format(t)
+	}
+	return time.UnixMilli(t).In(m.loc).Format("2006-01-02T15:04-07")
+}
+
+func (m *manual) window(end int64) string {
+	return "[" + m.format(m.a.Start(end)) + "," + m.format(end) + ")"
+}
+
+// civil reads 5s, 2d, 1w, 3mo, 1y.
+func (m *manual) civil(d *datadriven.TestData, key string) (int64, Unit) {
+	var v string
+	if !d.MaybeScanArgs(m.t, key, &v) {
+		return 0, Millis
+	}
+	for _, u := range []Unit{Days, Weeks, Months, Years} {
+		if n, ok := strings.CutSuffix(v, u.String()); ok {
+			return int64(m.number(n)), u
+		}
+	}
+	return m.time(v), Millis
 }
 
 func (m *manual) run(t *testing.T, d *datadriven.TestData) string {
@@ -34,6 +62,9 @@ func (m *manual) run(t *testing.T, d *datadriven.TestData) string {
 			return "error: " + err.Error() + "\n"
 		}
 		m.a = a
+		if a.PaneWidth() == 0 {
+			return "panes of the calendar\n"
+		}
 		return "panes of " + Format(a.PaneWidth()) + "\n"
 	case "row":
 		return m.lines(d, m.row)
@@ -72,9 +103,9 @@ func (m *manual) row(f []string) string {
 	at := m.time(f[0])
 	var in []string
 	for end := range Ends(m.a, at) {
-		in = append(in, Window{m.a.Start(end), end}.String())
+		in = append(in, m.window(end))
 	}
-	return "pane to " + Format(m.a.PaneEnd(at)) + ", in " + strings.Join(in, " ")
+	return "pane to " + m.format(m.a.PaneEnd(at)) + ", in " + strings.Join(in, " ")
 }
 
 func (m *manual) watermark(f []string) string {
@@ -134,8 +165,19 @@ func (m *manual) lines(d *datadriven.TestData, answer func(fields []string) stri
 
 func (m *manual) spec(d *datadriven.TestData) Spec {
 	s := Spec{
-		Size: m.arg(d, "size"), Advance: m.arg(d, "advance"),
-		Offset: m.arg(d, "offset"), Grace: m.arg(d, "grace"),
+		Offset: m.arg(d, "offset"), Grace: m.arg(d, "grace"), Gap: m.arg(d, "gap"),
+	}
+	s.Size, s.SizeUnit = m.civil(d, "size")
+	s.Advance, s.AdvanceUnit = m.civil(d, "advance")
+	s.Step, s.StepUnit = m.civil(d, "step")
+	d.MaybeScanArgs(m.t, "zone", &s.Zone)
+	d.MaybeScanArgs(m.t, "mode", &s.Mode)
+	if d.HasArg("rows") {
+		d.ScanArgs(m.t, "rows", &s.Count)
+	}
+	m.loc = nil
+	if s.Zone != "" {
+		m.loc, _ = time.LoadLocation(s.Zone)
 	}
 	if len(d.CmdArgs) > 0 && len(d.CmdArgs[0].Vals) == 0 {
 		s.Kind = d.CmdArgs[0].Key
@@ -154,6 +196,11 @@ func (m *manual) arg(d *datadriven.TestData, key string) int64 {
 // time reads 5s, -1ms, 1h30m, min, max, max-1ms.
 func (m *manual) time(s string) int64 {
 	m.t.Helper()
+	if m.loc != nil {
+		if t, err := time.Parse("2006-01-02T15:04-07", s); err == nil {
+			return t.UnixMilli()
+		}
+	}
 	base := int64(0)
 	for name, end := range map[string]int64{"min": MinTime, "max": MaxTime} {
 		if rest, ok := strings.CutPrefix(s, name); ok {
