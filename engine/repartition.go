@@ -15,7 +15,7 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // A record of a repartition topic. All numbers are varints unless drawn wide.
 //
-//	rows      [1][event time zigzag][origin zigzag][op][columns…][old columns… (Update, Delete)]
+//	rows      [1][event time zigzag][origin zigzag][op and flags][timestamp - event time zigzag, where it is another][columns…][old columns… (Update, Delete)]
 //	partials  [2]  (reserved: pre-aggregated panes)
 //	stamp     [3][generation][sub][task][of][watermark zigzag][flags: 1 idle, 2 moved by the clock]
 //
@@ -25,6 +25,14 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 const (
 	repartitionRows  byte = 1
 	repartitionStamp byte = 3
+)
+
+// The flags beside a row's op.
+const (
+	flagOps    byte = 0x03
+	flagFinals byte = 0x04 // Batch.Final is known
+	flagFinal  byte = 0x08
+	flagStamp  byte = 0x10 // Batch.Stamp is not Batch.Time
 )
 
 // StampEvery is the least movement of the watermark worth a stamp when
@@ -142,7 +150,20 @@ func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
 		origin = b.Origin[i]
 	}
 	v = binary.AppendVarint(v, origin)
-	v = append(v, byte(op))
+	flags := byte(op)
+	if b.Final != nil {
+		flags |= flagFinals
+		if b.Final[i] {
+			flags |= flagFinal
+		}
+	}
+	if b.Stamp != nil && b.Stamp[i] != b.Time[i] {
+		flags |= flagStamp
+	}
+	v = append(v, flags)
+	if flags&flagStamp != 0 {
+		v = binary.AppendVarint(v, b.Stamp[i]-b.Time[i])
+	}
 	for c := range cols {
 		v = appendColumn(v, &cols[c], i)
 	}
@@ -236,7 +257,13 @@ type stamp struct {
 // repartitionDecoder reads what repartition wrote; stamps of the batch are
 // kept aside for the input.
 type repartitionDecoder struct {
+	table  bool // batches have ops, also where all are inserts
 	stamps []stamp
+}
+
+// RepartitionTableDecoder makes decoders of a table's changes.
+func RepartitionTableDecoder() func() Decoder {
+	return func() Decoder { return &repartitionDecoder{table: true} }
 }
 
 // RepartitionDecoder makes decoders of a repartition topic's records.
@@ -258,8 +285,14 @@ func (d *repartitionDecoder) Decode(b *Batch, bad func(row int32, err error) err
 	fresh(b.Cols)
 	b.Op, b.Sel = b.Op[:0], b.Sel[:0]
 	old := b.Old
-	b.Old = nil
-	changes := false
+	b.Old, b.Final, b.Stamp = nil, nil, nil
+	changes, stamped := d.table, false
+	if changes {
+		if old == nil {
+			old = make([]Column, len(b.Cols))
+		}
+		fresh(old)
+	}
 	ops := grow(b.Op, n)
 	for i := range int32(n) {
 		v := reader{b: b.Src.Values[i]}
@@ -275,7 +308,23 @@ func (d *repartitionDecoder) Decode(b *Batch, bad func(row int32, err error) err
 			continue
 		case repartitionRows:
 			b.Time[i], b.Origin[i] = v.varint(), v.varint()
-			ops[i] = Op(v.byte())
+			flags := v.byte()
+			ops[i] = Op(flags & flagOps)
+			if flags&flagFinals != 0 {
+				if b.Final == nil {
+					b.Final = make([]bool, n)
+				}
+				b.Final[i] = flags&flagFinal != 0
+			}
+			if flags&flagStamp != 0 {
+				if b.Stamp == nil {
+					b.Stamp = slices.Clone(b.Time)
+					stamped = true
+				}
+				b.Stamp[i] = b.Time[i] + v.varint()
+			} else if stamped {
+				b.Stamp[i] = b.Time[i]
+			}
 			if ops[i] != Insert && !changes {
 				changes = true
 				if old == nil {

@@ -35,7 +35,7 @@ func (b *builder) repartition(s, in *stream, label string, at place, key, names 
 	b.parts = append(b.parts, fmt.Sprintf("repartition %s by %v: %s", label, key, schemaText(at.schema)))
 	spec := &engine.SourceSpec{
 		Name: label + ".repartition", Topics: []engine.Topic{topic}, Repartition: true,
-		Schema: at.schema, KeyColumns: key, Table: in.table, Timeless: in.timeless, NewDecoder: repartitionDecoder(), EventTime: -1,
+		Schema: at.schema, KeyColumns: key, Table: in.table, Timeless: in.timeless, NewDecoder: repartitionDecoder(in.table), EventTime: -1,
 		Watermark: engine.WatermarkSpec{IdleTimeout: defaultIdleTimeout, MaxFuture: defaultMaxFuture},
 		Errors:    errors,
 	}

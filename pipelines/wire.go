@@ -165,4 +165,9 @@ func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, names [
 	return engine.RepartitionAs(topic, schema, key, names, every)
 }
 
-func repartitionDecoder() func() engine.Decoder { return engine.RepartitionDecoder() }
+func repartitionDecoder(table bool) func() engine.Decoder {
+	if table {
+		return engine.RepartitionTableDecoder()
+	}
+	return engine.RepartitionDecoder()
+}
