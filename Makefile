@@ -13,10 +13,10 @@ DENSE_ROWS ?= 2000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-oracle bench java clean
+.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-oracle bench bench-sliding java clean
 
 help: ## print what make can do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the binary bin/leat
 	$(GO) build -o bin/leat ./cmd/leat
@@ -57,6 +57,9 @@ test-oracle: java ## random cases, judged by Kafka Streams itself (ORACLE='-seed
 
 bench: java build ## measure leat beside raw consumption on a real Kafka
 	$(GO) run ./bench/run -leat bin/leat -dense-rows $(DENSE_ROWS) $(BENCH)
+
+bench-sliding: java build ## measure exact sliding windows beside Kafka Streams (quiet machine; BENCH=-write)
+	$(GO) run ./bench/oracle/sliding -leat bin/leat $(BENCH)
 
 # java says what is missing before a test has to.
 java:

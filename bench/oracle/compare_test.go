@@ -227,9 +227,11 @@ func (c *Case) comparePairs(leat, ks [][]record) error {
 	return nil
 }
 
-// withinGrace is what Kafka Streams would have said if it let rows and pairs
-// beyond grace go: it keeps rows for before + after + grace, and joins what it
-// still has (docs/semantics.md).
+// withinGrace is what Kafka Streams would have said with leat's rule for rows
+// beyond grace: two rows meet where neither's window had ended by more than
+// grace when the other came, and a row that is before + after + grace behind
+// can meet none and is late. Kafka Streams joins what its stores still have
+// (docs/semantics.md).
 func (c *Case) withinGrace(ks [][]record) [][]record {
 	horizon := make([]int64, len(c.Rows)) // when each row came: greatest time before it, less grace
 	end := make([]int64, len(c.Rows))     // of each row's window
@@ -243,45 +245,46 @@ func (c *Case) withinGrace(ks [][]record) [][]record {
 			end[i] = r.Time + c.Before
 		}
 	}
-	late := func(i, when int) bool { return end[i] < horizon[when] }
-	met, lost := map[int]bool{}, map[int]bool{}
-	out := make([][]record, len(ks))
-	alone := map[int]bool{}
+	rows := func(r record) (left, right int, pair bool) {
+		l, r2, _ := strings.Cut(r.body, "/")
+		return index[l], index[r2], l != "-" && r2 != "-"
+	}
+	open := func(a, b int) bool { return end[a] >= horizon[b] && end[b] >= horizon[a] }
+	late := func(i int) bool { return c.Rows[i].Time+c.Before+c.After < horizon[i] }
+	met, alone, lost := map[int]bool{}, map[int]bool{}, map[int]bool{}
 	for _, recs := range ks {
 		for _, r := range recs {
-			left, right, _ := strings.Cut(r.body, "/")
-			if a, b := index[left], index[right]; a >= 0 && b >= 0 && !late(a, max(a, b)) && !late(b, max(a, b)) {
+			if a, b, pair := rows(r); pair && open(a, b) && !late(a) && !late(b) {
 				met[a], met[b] = true, true
 			}
 		}
 	}
+	out := make([][]record, len(ks))
 	for n, recs := range ks {
 		for _, r := range recs {
-			left, right, _ := strings.Cut(r.body, "/")
-			a, b := index[left], index[right]
-			switch when := max(a, b); {
-			case a < 0 || b < 0:
-				// It sends a row at once that comes after its window's end, though within
-				// grace a partner may come.
-				if late(when, when) || met[when] {
-					continue
-				}
-				alone[when] = true
-			case late(a, when) || late(b, when):
+			a, b, pair := rows(r)
+			i := max(a, b)
+			switch {
+			case pair && (!open(a, b) || late(a) || late(b)):
 				lost[a], lost[b] = true, true
 				continue
+			case !pair && (late(i) || met[i]):
+				// It sends a row at once that comes after its window's end, though within
+				// grace a partner may come.
+				continue
+			case !pair:
+				alone[i] = true
 			}
 			out[n] = append(out[n], r)
 		}
 	}
 	for i := range lost {
-		if met[i] || alone[i] || late(i, i) {
-			continue
-		}
-		last := len(out) - 1
-		if id := strconv.Itoa(c.Rows[i].ID); c.Rows[i].In == "left" && c.Kind != "inner" {
+		last, id := len(out)-1, strconv.Itoa(c.Rows[i].ID)
+		switch {
+		case met[i] || alone[i] || late(i):
+		case c.Rows[i].In == "left" && c.Kind != "inner":
 			out[last] = append(out[last], record{body: id + "/-", time: c.Rows[i].Time})
-		} else if c.Rows[i].In == "right" && c.Kind == "outer" {
+		case c.Rows[i].In == "right" && c.Kind == "outer":
 			out[last] = append(out[last], record{body: "-/" + id, time: c.Rows[i].Time})
 		}
 	}

@@ -79,7 +79,12 @@ func (c *Case) Pipeline() string {
 	default:
 		panic("no pipeline for " + c.Op)
 	}
-	p("sinks:\n  - {name: out, type: kafka, topic: out}\n")
+	key := ""
+	if c.Op == "session" {
+		// A closed session and a new one may begin at the same row's time.
+		key = ", key: [k, window_start, window_end]"
+	}
+	p("sinks:\n  - {name: out, type: kafka, topic: out%s}\n", key)
 	return b.String()
 }
 

@@ -32,7 +32,7 @@ func main() {
 	var b bench
 	flag.StringVar(&b.leat, "leat", "bin/leat", "the binary to measure")
 	flag.StringVar(&b.delivery, "delivery", "at_least_once", "of both; or exactly_once")
-	flag.IntVar(&b.n, "rows", 500_000, "rows")
+	flag.IntVar(&b.n, "rows", 200_000, "rows")
 	flag.IntVar(&b.keys, "keys", 10_000, "keys")
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the median counts")
 	flag.BoolVar(&b.memoryOnly, "memory", false, "leave the runs on a broker out")
@@ -133,7 +133,7 @@ type run struct {
 }
 
 func (b *bench) runs(ctx context.Context) []*run {
-	const memory, rocks, noCache, cache = "memory", "rocksdb", 0, 64 << 20
+	const rocks, noCache, cache = "rocksdb", 0, 64 << 20
 	ks := func(emit, stores string, cacheBytes int, onBroker bool) func(string) (summary, error) {
 		return func(name string) (summary, error) { return b.streams(ctx, name, emit, stores, cacheBytes, onBroker) }
 	}
@@ -141,11 +141,10 @@ func (b *bench) runs(ctx context.Context) []*run {
 		return func(string) (summary, error) { return leatInMemory(b.rows, emit) }
 	}
 	runs := []*run{
-		{id: "memory-ks-update", what: "in memory, updates | Kafka Streams, TopologyTestDriver, stores in memory", measure: ks("update", memory, noCache, false)},
-		{id: "memory-ks-rocksdb", what: "in memory, updates | Kafka Streams, TopologyTestDriver, RocksDB", measure: ks("update", rocks, noCache, false)},
-		{id: "memory-leat-update", beside: "memory-ks-update", what: "in memory, updates | leat, engine.Driver", measure: ours("update")},
-		{id: "memory-ks-close", what: "in memory, finals | Kafka Streams, TopologyTestDriver, stores in memory", measure: ks("close", memory, noCache, false)},
-		{id: "memory-leat-close", beside: "memory-ks-close", what: "in memory, finals | leat, engine.Driver", measure: ours("close")},
+		{id: "memory-ks-update", what: "no broker, updates | Kafka Streams, TopologyTestDriver, RocksDB", measure: ks("update", rocks, noCache, false)},
+		{id: "memory-leat-update", beside: "memory-ks-update", what: "no broker, updates | leat, engine.Driver", measure: ours("update")},
+		{id: "memory-ks-close", what: "no broker, finals | Kafka Streams, TopologyTestDriver, RocksDB", measure: ks("close", rocks, noCache, false)},
+		{id: "memory-leat-close", beside: "memory-ks-close", what: "no broker, finals | leat, engine.Driver", measure: ours("close")},
 	}
 	if b.memoryOnly {
 		return runs
