@@ -186,6 +186,12 @@ func (c *Calendar) end(start int64) int64 {
 	if c.span == 0 {
 		return c.starts.after(start)
 	}
+	if g, ok := c.starts.(*dayGrid); ok {
+		// By the number of the start: where a zone left a day out, its instant is
+		// that of the next day, too.
+		cells := c.cells.(*dayGrid)
+		return cells.at(g.index(start)*(g.step/cells.step) + c.span)
+	}
 	return c.cells.steps(start, c.span)
 }
 
@@ -200,6 +206,10 @@ func (c *Calendar) Start(end int64) int64 {
 	end = within(end)
 	if c.span == 0 {
 		return c.starts.before(minus(end, 1))
+	}
+	if g, ok := c.starts.(*dayGrid); ok {
+		cells := c.cells.(*dayGrid)
+		return cells.at(cells.startOf(end, c.span, g.step/cells.step))
 	}
 	return c.cells.steps(end, -c.span)
 }
@@ -313,6 +323,19 @@ func (g *dayGrid) steps(b, n int64) int64 {
 		i--
 	}
 	return g.at(i + n)
+}
+
+// startOf is the start, span before end, of the window that ends there: the
+// earliest that is a multiple of every, where instants of several days are one.
+func (g *dayGrid) startOf(end, span, every int64) int64 {
+	last := g.index(end) - span
+	start := last
+	for i := last; g.at(i+span) == end; i-- {
+		if i%every == 0 {
+			start = i
+		}
+	}
+	return start
 }
 
 // hourGrid is the instants at which the zone's clock shows, or jumps over, a
