@@ -26,15 +26,18 @@ type AggregateColumn struct {
 }
 
 // AggregateSpec describes an aggregate transform. Out is: the group columns,
-// window_start and window_end where there is a window, the aggregates, and
-// final (bool) for windows with updates.
+// window_start and window_end where there is a window but count, the
+// aggregates, and final (bool) for windows, but count, with updates.
+//
+// The window same asks for window_start and window_end in In. Sliding, session
+// and count windows take no TableInput.
 type AggregateSpec struct {
 	In, Out    *engine.Schema
 	Group      []GroupColumn
 	Window     window.Spec // Kind "": unwindowed
 	Aggregates []AggregateColumn
 	Having     *expr.Program // over Out; nil: all
-	Update     bool          // emit: update (always so without a window)
+	Update     bool          // emit: update (always so without a window, and for count)
 	Throttle   time.Duration // of updates; 0: at each commit
 	// TableInput: rows are changes, and old ones are taken back. Under a window
 	// the rows must have one themselves (window_end): an old row is then in the
