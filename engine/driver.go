@@ -24,6 +24,7 @@ type Driver struct {
 	now        int64
 	number     int64
 	batch      int
+	flush      bool // commits write all that waits
 	fresh      map[TopicPartition]bool                   // partitions that no task has begun to read
 	moved      map[TopicPartition]map[Partition][]Record // of repartition topics, by the task that wrote: not in the log yet
 }
@@ -206,7 +207,7 @@ func (d *Driver) turn(t *Task) (busy bool, err error) {
 		return false, err
 	}
 	d.number++
-	dirty, err := t.Prepare(!done, d.number)
+	dirty, err := t.Prepare(!done || d.flush, d.number)
 	if err != nil || !dirty {
 		return busy || !done, err
 	}
@@ -346,6 +347,14 @@ func (d *Driver) AdvanceWatermark(to int64) error {
 	for _, t := range d.tasks {
 		t.AdvanceTo(to)
 	}
+	return d.Flush()
+}
+
+// Flush writes what waits for a throttle or for a stamp's next step, as a
+// little time would.
+func (d *Driver) Flush() error {
+	d.flush = true
+	defer func() { d.flush = false }()
 	return d.Run()
 }
 

@@ -209,10 +209,11 @@ func (r *repartition) Advance(w int64, _ *Budget, _ Emit) (int64, bool, error) {
 
 // Flush stamps the watermark to every partition when it moved far enough, when
 // idleness changed, when the clock begins to move it, and every StampAtLeast.
-func (r *repartition) Flush(now int64, _ bool, _ Emit) error {
+// all stamps whatever is not stamped yet.
+func (r *repartition) Flush(now int64, all bool, _ Emit) error {
 	w, idle := r.ctx.Watermark(), r.ctx.Idle()
 	clock := idle && r.ctx.clocked != nil && r.ctx.clocked()
-	moved := w > r.stamped && (r.stamped == MinTime || w == MaxTime || w-r.stamped >= r.every)
+	moved := w > r.stamped && (all || r.stamped == MinTime || w == MaxTime || w-r.stamped >= r.every)
 	if !moved && idle == r.idle && (clock == r.clock || w <= r.stamped) && now-r.at < StampAtLeast.Milliseconds() {
 		return nil
 	}

@@ -193,6 +193,9 @@ type AlertSink struct {
 	HasKey       bool
 	Repeat       time.Duration
 	Priority     string
+	GroupBy      []Word            // these three are for the sender
+	GroupWait    time.Duration     //
+	Headers      map[string]string //
 
 	when, resolve *expr.Program
 }

@@ -312,7 +312,7 @@ func (k *checker) onlyFinal(w Word, in *stream) {
 }
 
 func (k *checker) alertSink(a *AlertSink, in *stream) {
-	for _, w := range a.DedupeKey {
+	for _, w := range append(slices.Clone(a.DedupeKey), a.GroupBy...) {
 		if in.schema.Lookup(w.Text) < 0 {
 			k.compile.unknownColumn(w, in)
 		}

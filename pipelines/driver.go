@@ -20,6 +20,8 @@ type Driver interface {
 	AdvanceWatermark(t int64) error
 	// AdvanceClock lets d pass without a row.
 	AdvanceClock(d time.Duration) error
+	// Flush writes what waits for a throttle.
+	Flush() error
 	// Restart throws all tasks away and rebuilds them from their logs.
 	Restart() error
 	// Results are all committed results of a sink so far, in order.
@@ -128,6 +130,8 @@ func (m *memory) source(name string) *engine.SourceSpec {
 func (m *memory) AdvanceWatermark(t int64) error { return m.driver.AdvanceWatermark(t) }
 
 func (m *memory) AdvanceClock(d time.Duration) error { return m.driver.AdvanceClock(d.Milliseconds()) }
+
+func (m *memory) Flush() error { return m.driver.Flush() }
 
 func (m *memory) Restart() error { return m.driver.Restart() }
 

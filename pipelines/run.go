@@ -23,6 +23,7 @@ type TestResult struct {
 // reports each as it ends. It returns how many failed; an error is a pipeline
 // that does not build, or a driver that does not open.
 func RunTests(p *Pipeline, o Options, newDriver func(topo *engine.Topology, partitions int) (Driver, error), report func(TestResult)) (failed int, err error) {
+	o.Secret = secretOr(o.Secret)
 	topo, err := Build(p, o)
 	if err != nil {
 		return 0, err
@@ -40,6 +41,18 @@ func RunTests(p *Pipeline, o Options, newDriver func(topo *engine.Topology, part
 		report(TestResult{Pipeline: p.Name.Text, Name: t.Name.Text, Failures: r.diags})
 	}
 	return failed, nil
+}
+
+// secretOr gives a secret that is not known its name as value: tests need none.
+func secretOr(known func(string) (string, bool)) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		if known != nil {
+			if v, ok := known(name); ok {
+				return v, true
+			}
+		}
+		return name, true
+	}
 }
 
 // partitions is how many a test needs: one, unless it names others.
@@ -68,6 +81,10 @@ func (r *runner) run(t *Test) {
 			return
 		}
 	}
+	if err := r.driver.Flush(); err != nil {
+		r.fail(t.Name.node, "run", "", "%s", err)
+		return
+	}
 	r.expect(t.Expect)
 }
 
@@ -80,6 +97,9 @@ func (r *runner) step(s *Step) error {
 	case "restart":
 		return r.driver.Restart()
 	case "expect":
+		if err := r.driver.Flush(); err != nil {
+			return err
+		}
 		r.expect(s.Expect)
 		return nil
 	}

@@ -66,10 +66,25 @@ func (l *loader) alertSink(f *fields) *AlertSink {
 	if v := f.get("priority"); v != nil {
 		s.Priority, _ = l.oneOf(v, "low", "normal", "high", "urgent")
 	}
-	for _, key := range []string{"group_by", "group_wait", "headers"} {
-		l.unsupported(f.get(key), key)
-	}
+	s.GroupBy, s.GroupWait, s.Headers = l.columns(f.get("group_by")), l.span(f.get("group_wait"), 0), l.headers(f.get("headers"))
 	return s
+}
+
+// headers reads a mapping name: text; nil where there is none.
+func (l *loader) headers(n *node) map[string]string {
+	if n == nil {
+		return nil
+	}
+	out := map[string]string{}
+	for _, pr := range l.pairs(n, "headers") {
+		if pr.value == nil {
+			continue
+		}
+		if text, ok := l.text(pr.value); ok {
+			out[pr.key.text] = text
+		}
+	}
+	return out
 }
 
 func (l *loader) kafkaSink(f *fields) *KafkaSink {
@@ -93,17 +108,7 @@ func (l *loader) kafkaSink(f *fields) *KafkaSink {
 			l.oneOf(v, "json")
 		}
 	}
-	if v := f.get("headers"); v != nil {
-		s.Headers = map[string]string{}
-		for _, pr := range l.pairs(v, "headers") {
-			if pr.value == nil {
-				continue
-			}
-			if text, ok := l.text(pr.value); ok {
-				s.Headers[pr.key.text] = text
-			}
-		}
-	}
+	s.Headers = l.headers(f.get("headers"))
 	s.Drop = l.columns(f.get("drop"))
 	s.OnlyFinal = l.onlyFinal(f)
 	if v := f.get("timestamps"); v != nil {
