@@ -510,12 +510,23 @@ func (d *detector) readOpen(s string) (all []open, ok bool) {
 			o.kept = append(o.kept, s[:n])
 			s = s[n:]
 		}
-		if !ok || o.step > len(d.steps) || o.step < 0 || len(o.kept) > len(d.kept) {
+		if !ok || o.step > len(d.steps) || o.step < 0 || len(o.kept) != d.keeps(&o) {
 			return nil, false
 		}
 		all = append(all, o)
 	}
 	return all, ok && s == ""
+}
+
+// keeps is how many steps an open match has kept something of.
+func (d *detector) keeps(o *open) int {
+	if o.step == len(d.steps) {
+		return len(d.kept)
+	}
+	if o.count > 0 {
+		return d.steps[o.step].place + 1
+	}
+	return d.steps[o.step].place
 }
 
 // Committed keeps what has changed.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/operators/expr"
@@ -244,27 +243,7 @@ func (t *topper) offer(b *engine.Batch, i int32, key, id string) error {
 }
 
 // byLen is the length of the first part of a place.
-func (t *topper) byLen(s string) int {
-	if s[0] != orderValue {
-		return 1
-	}
-	switch t.spec.By.Type() {
-	case engine.Int, engine.Timestamp, engine.Double:
-		return 9
-	case engine.Bool:
-		return 2
-	}
-	zero, one := byte(0), byte(1)
-	if !t.spec.Ascending {
-		zero, one = 0xff, 0xfe
-	}
-	for k := 1; ; k += 2 {
-		k += strings.IndexByte(s[k:], zero)
-		if s[k+1] == one {
-			return k + 2
-		}
-	}
-}
+func (t *topper) byLen(s string) int { return orderedLen(s, t.spec.By.Type(), !t.spec.Ascending) }
 
 // upsert takes in a table's row.
 func (t *topper) upsert(b *engine.Batch, i int32, key, id string) error {
@@ -474,7 +453,7 @@ func (t *topper) RolledBack() {
 // Recovered makes the order anew.
 func (t *topper) Recovered() error {
 	t.dirty = t.dirty[:0]
-	return t.topRows.recovered(!t.spec.TableInput)
+	return t.topRows.recovered(!t.spec.TableInput, func(by string) bool { return t.byLen(by) == len(by) })
 }
 
 // Remember is the time that has passed, and a stream's next number.

@@ -72,6 +72,41 @@ func appendOrdered(dst []byte, c *engine.Column, i int32, reverse bool) []byte {
 	return dst
 }
 
+// orderedLen is the length of the value that s begins with, -1 where it begins
+// with none.
+func orderedLen(s string, t engine.Type, reverse bool) int {
+	n := 1
+	switch {
+	case s == "":
+		return -1
+	case s[0] == orderNull, s[0] == orderNaN:
+	case s[0] != orderValue:
+		return -1
+	case t == engine.Int, t == engine.Timestamp, t == engine.Double:
+		n = 9
+	case t == engine.Bool:
+		n = 2
+	default:
+		zero, one := byte(0), byte(1)
+		if reverse {
+			zero, one = 0xff, 0xfe
+		}
+		for {
+			k := strings.IndexByte(s[n:], zero)
+			if k < 0 || n+k+1 >= len(s) {
+				return -1
+			}
+			if n += k + 2; s[n-1] == one {
+				return n
+			}
+		}
+	}
+	if n > len(s) {
+		return -1
+	}
+	return n
+}
+
 // ranking is strings in order. They are in pieces of at most rankingPiece, so
 // that an insert moves a piece and not all.
 type ranking struct {

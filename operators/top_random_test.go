@@ -240,9 +240,52 @@ func TestOrdered(t *testing.T) {
 		for c, want := range map[*engine.Column]int{&ints: cmp.Compare(ints.Ints[i], ints.Ints[j]),
 			&doubles: cmp.Compare(doubles.Doubles[i], doubles.Doubles[j]), &texts: cmp.Compare(texts.Strs[i], texts.Strs[j])} {
 			x, y := appendOrdered(nil, c, i, reverse), appendOrdered(nil, c, j, reverse)
+			if n := orderedLen(string(x)+string(y), c.Type, reverse); n != len(x) {
+				t.Fatalf("seed %d: %q has %d bytes, not %d", *seed, x, len(x), n)
+			}
 			if got := cmp.Compare(string(x), string(y)); got != sign(want, reverse) {
 				t.Fatalf("seed %d: %s %d %d (%q %q) compare as %d", *seed, c.Type, i, j, x, y, got)
 			}
+		}
+	}
+}
+
+// TestCorruptVerbs reads what verbs keep, cut off and with bits turned: none of
+// it may panic, and what is cut is no state.
+func TestCorruptVerbs(t *testing.T) {
+	t.Log("seed", *seed)
+	rng := rand.New(rand.NewPCG(*seed, 6))
+	d := &detector{steps: []detectStep{{place: 0}, {place: 1}, {place: 2}}, kept: make([][]int, 3)}
+	row := topRow{has: true, sent: true, time: 5, stamp: 1 << 40, rank: 3, by: "\x01ab\x00\x01", row: "row", was: "was"}
+	red := reduced{time: 7, last: 1 << 40, has: true, wasSent: true, row: "row", sent: "sent"}
+	opens := []open{{step: 1, count: 2, start: place{3, 4}, last: place{5, 6}, kept: []string{"a", "bc"}}, {step: 1, kept: []string{""}}}
+	read := []struct {
+		bytes []byte
+		ok    func(s string) bool
+	}{
+		{row.append(nil), func(s string) bool { e, ok := readTopRow(s); return ok && e == row }},
+		{red.append(nil), func(s string) bool { e, ok := readReduced(s); return ok && e == red }},
+		{appendOpen(nil, opens), func(s string) bool {
+			all, ok := d.readOpen(s)
+			return ok && fmt.Sprint(all) == fmt.Sprint(opens)
+		}},
+	}
+	for k, x := range read {
+		if !x.ok(string(x.bytes)) {
+			t.Fatalf("%d: does not come back", k)
+		}
+		for n := range x.bytes {
+			if x.ok(string(x.bytes[:n])) {
+				t.Errorf("%d: %d of %d bytes are as good", k, n, len(x.bytes))
+			}
+		}
+		for range 5000 {
+			b := slices.Clone(x.bytes)
+			for range 1 + rng.IntN(4) {
+				b[rng.IntN(len(b))] = byte(rng.Uint32())
+			}
+			x.ok(string(b))
+			orderedLen(string(b), engine.String, rng.IntN(2) == 0)
 		}
 	}
 }

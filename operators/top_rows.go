@@ -257,8 +257,9 @@ func (r *topRows) put(group, id string, e *topRow) error {
 	return r.store.put(r.at(group, id), r.buf)
 }
 
-// recovered makes the order of a restored store.
-func (r *topRows) recovered(byPosition bool) error {
+// recovered makes the order of a restored store; valid tells whether bytes are
+// the first part of a place.
+func (r *topRows) recovered(byPosition bool, valid func(by string) bool) error {
 	clear(r.groups)
 	clear(r.ends)
 	r.undo = r.undo[:0]
@@ -272,6 +273,9 @@ func (r *topRows) recovered(byPosition bool) error {
 		g := r.group(key[w : w+int(n)])
 		id := key[w+int(n):]
 		if e.has {
+			if good = valid(e.by); !good {
+				return false
+			}
 			g.order.insert(e.by + id)
 		}
 		if !e.sent {
