@@ -438,6 +438,7 @@ func numeric(t engine.Type) bool { return t == engine.Int || t == engine.Double 
 
 // lint warns of what is allowed and rarely meant.
 func (k *checker) lint() {
+	k.lintSinks()
 	for _, s := range k.p.Sources {
 		if in := k.streams[s.Name.Text]; in != nil && in.reads == 0 && in.source == s {
 			k.warn(s.Name.node, "unused", "", "nothing reads the source %q", s.Name.Text)

@@ -2,8 +2,6 @@ package pipelines
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"sort"
@@ -13,27 +11,19 @@ import (
 // Diagnostic is one finding in a pipeline file: what is wrong, where, and what
 // to do about it.
 type Diagnostic struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`   // from 1; 0: the file as a whole
-	Column  int    `json:"column"` // from 1, in characters
-	Code    string `json:"code"`   // stable word for tools: unknown-key, type, …
-	Text    string `json:"text"`
-	Hint    string `json:"hint,omitempty"`
-	Source  string `json:"source,omitempty"` // the line as it stands in the file
-	Warning bool   `json:"warning,omitempty"`
-}
-
-// severity is the word of the diagnostic's line.
-func (d Diagnostic) severity() string {
-	if d.Warning {
-		return "warning"
-	}
-	return "error"
+	File     string   `json:"file"`
+	Line     int      `json:"line"`   // from 1; 0: the file as a whole
+	Column   int      `json:"column"` // from 1, in characters
+	Code     string   `json:"code"`   // stable word for tools: unknown-key, type, …
+	Text     string   `json:"text"`
+	Hint     string   `json:"hint,omitempty"`
+	Source   string   `json:"source,omitempty"` // the line as it stands in the file
+	Severity Severity `json:"severity"`         // of its code
 }
 
 // String is the diagnostic's first line: file:line:column: error[code]: text.
 func (d Diagnostic) String() string {
-	return fmt.Sprintf("%s: %s[%s]: %s", d.place(), d.severity(), d.Code, d.Text)
+	return fmt.Sprintf("%s: %s[%s]: %s", d.place(), d.Severity, d.Code, d.Text)
 }
 
 func (d Diagnostic) place() string {
@@ -46,11 +36,11 @@ func (d Diagnostic) place() string {
 // Diagnostics are all findings of a load, by file, line and column.
 type Diagnostics []Diagnostic
 
-// Errors tells how many of them are errors, not warnings.
+// Errors tells how many of them are errors.
 func (ds Diagnostics) Errors() int {
 	n := 0
 	for _, d := range ds {
-		if !d.Warning {
+		if d.Severity == Error {
 			n++
 		}
 	}
@@ -78,10 +68,13 @@ func (d Diagnostic) write(b *bufio.Writer, color bool) {
 		return "\x1b[" + code + "m" + s + "\x1b[0m"
 	}
 	hue := "31;1" // red
-	if d.Warning {
+	switch d.Severity {
+	case Warning:
 		hue = "33;1" // yellow
+	case Note:
+		hue = "36;1" // cyan
 	}
-	fmt.Fprintf(b, "%s: %s: %s\n", d.place(), paint(hue, d.severity()+"["+d.Code+"]"), d.Text)
+	fmt.Fprintf(b, "%s: %s: %s\n", d.place(), paint(hue, string(d.Severity)+"["+d.Code+"]"), d.Text)
 	if d.Line > 0 && strings.TrimSpace(d.Source) != "" {
 		gutter := fmt.Sprintf("%5d | ", d.Line)
 		fmt.Fprintf(b, "%s%s\n", paint("2", gutter), strings.TrimRight(d.Source, " \t"))
@@ -119,14 +112,7 @@ func (ds Diagnostics) JSON() []byte {
 	if ds == nil {
 		ds = Diagnostics{}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(ds); err != nil {
-		panic(err) // strings, ints and bools always marshal
-	}
-	return b.Bytes()
+	return indented(ds)
 }
 
 // tidy sorts the diagnostics by place and drops repetitions (an anchored part

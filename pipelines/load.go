@@ -58,6 +58,7 @@ func (l *loader) finish(set *Set) {
 type loader struct {
 	env   func(string) (string, bool)
 	diags Diagnostics
+	notes bool    // keep notes, too
 	path  []*Kind // constructs around the one being read, outermost first
 }
 
@@ -83,13 +84,17 @@ func (l *loader) failAt(n *node, off int, code, hint, format string, args ...any
 	l.add(n.file, line, column, Diagnostic{Code: code, Hint: hint, Text: fmt.Sprintf(format, args...)})
 }
 
-// warn reports something that may be meant, but rarely is.
+// warn reports something that may be meant, but rarely is: a warning or a note,
+// as its code is.
 func (l *loader) warn(n *node, code, hint, format string, args ...any) {
-	l.add(n.file, n.line, n.column, Diagnostic{Code: code, Hint: hint, Text: fmt.Sprintf(format, args...), Warning: true})
+	l.add(n.file, n.line, n.column, Diagnostic{Code: code, Hint: hint, Text: fmt.Sprintf(format, args...)})
 }
 
 func (l *loader) add(src *textFile, line, column int, d Diagnostic) {
-	d.File, d.Line, d.Column, d.Source = src.name, line, column, src.line(line)
+	d.File, d.Line, d.Column, d.Source, d.Severity = src.name, line, column, src.line(line), severityOf(d.Code)
+	if d.Severity == Note && !l.notes {
+		return
+	}
 	l.diags = append(l.diags, d)
 }
 

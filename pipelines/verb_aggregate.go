@@ -181,11 +181,9 @@ func (a *aggregateStep) lint(k *checker, d *derivation) {
 	if (a.Window == nil || a.Window.Spec.Kind == "count") && len(a.GroupBy) > 0 && a.TTL == 0 && !d.in[0].table {
 		k.warn(d.t.Name.node, "unbounded", "give it a ttl or a window", "the state of %q grows with its keys: without a window they are kept for ever", d.out.name)
 	}
-	for i, f := range d.functions {
-		if d.reshard && !f.kind.OrderFree {
-			k.warn(a.Aggregates[i].Name.node, "order", "", "%s depends on the order of arrival, which a repartition mixes", f.kind.Name)
-		}
-	}
+	a.lintOrder(k, d)
+	a.lintAny(k, d)
+	k.lintOneGroup(d.t.Name.node, d)
 	if a.framed() && !a.Update {
 		k.lintIdle(a.Window.node, d.in[0])
 	}

@@ -530,6 +530,7 @@ func (s *joinStep) stride() time.Duration {
 
 // lint warns of what is rarely meant.
 func (s *joinStep) lint(k *checker, d *derivation) {
+	s.lintTable(k, d)
 	if s.form == streamStream && s.Kind != operators.InnerJoin {
 		for _, in := range d.in {
 			k.lintIdle(d.t.node, in)

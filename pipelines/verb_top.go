@@ -150,6 +150,7 @@ func stride(s window.Spec) time.Duration {
 
 // lint warns of what is rarely meant.
 func (s *topStep) lint(k *checker, d *derivation) {
+	k.lintOneGroup(d.t.Name.node, d)
 	if d.out.table && !d.in[0].table {
 		k.warn(d.t.Name.node, "unbounded", "give it a window, or aggregate before", "%q ranks all rows of a stream so far", d.out.name)
 	}

@@ -14,7 +14,7 @@ import (
 func load(paths []string, stderr io.Writer, warnings bool) (*pipelines.Set, error) {
 	set, found := pipelines.Load(paths, os.LookupEnv)
 	if !warnings {
-		found = slices.DeleteFunc(found, func(d pipelines.Diagnostic) bool { return d.Warning })
+		found = slices.DeleteFunc(found, func(d pipelines.Diagnostic) bool { return d.Severity != pipelines.Error })
 	}
 	if err := found.Write(stderr, colored(stderr)); err != nil {
 		return nil, err
