@@ -3,6 +3,10 @@ package pipelines
 // codes are all codes that this package reports, in order of the alphabet. To
 // add one: use it, and enter it here; TestCodes runs both examples.
 var codes = []Code{
+	{Name: "alert", Severity: Warning, Short: "an alert that nothing resolves",
+		Long:  "Without `when` every row fires, and without `resolve_after` none of them is ever over: one alert for each key, once.",
+		Wrong: "sinks:\n  - {name: ops, type: webhook, url: 'https://example.org/hook', dedupe_key: [id]}",
+		Right: "sinks:\n  - {name: ops, type: webhook, url: 'https://example.org/hook', dedupe_key: [id], when: amount > 1000}"},
 	{Name: "alias", Severity: Error, Short: "an alias inside its own anchor",
 		Long:  "A YAML alias (`*name`) stands for the value of an anchor (`&name`); a value cannot contain itself.",
 		Wrong: "vars: &v {a: 1, b: *v}",

@@ -3,6 +3,7 @@ package pipelines
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/leatstream/leat/engine"
@@ -73,8 +74,8 @@ func (l *loader) states(set *Set) {
 		}
 		for _, sub := range topo.Subs {
 			for _, store := range sub.StoreSpecs() {
-				if at := p.ownerOf(store.Name); at != nil {
-					l.warn(at, "state", "", "store %s: %s", store.Name, estimate(store))
+				if at := p.ownerOf(store.Name); at.Given() {
+					l.warn(at.node, "state", "", "store %s: %s", store.Name, estimate(store, p.paned(store.Name)))
 				}
 			}
 		}
@@ -82,37 +83,58 @@ func (l *loader) states(set *Set) {
 }
 
 // ownerOf finds the name of what a store belongs to: stores are called after
-// their transform or table, and a suffix that no name can have.
-func (p *Pipeline) ownerOf(store string) *node {
-	owns := func(w Word) bool {
-		return w.Given() && (store == w.Text || len(store) > len(w.Text) && store[:len(w.Text)+1] == w.Text+"-")
-	}
+// their transform, table or sink, and a suffix that no name can have.
+func (p *Pipeline) ownerOf(store string) Word {
+	name, _, _ := strings.Cut(store, "-")
 	for _, t := range p.Transforms {
-		if owns(t.Name) {
-			return t.Name.node
+		if t.Name.Text == name {
+			return t.Name
 		}
 	}
 	for _, s := range p.Sources {
-		if owns(s.Name) {
-			return s.Name.node
+		if s.Name.Text == name {
+			return s.Name
 		}
 	}
-	return nil
+	for _, s := range p.Sinks {
+		if s.Name.Text == name {
+			return s.Name
+		}
+	}
+	return Word{}
+}
+
+// paned tells whether a store has panes of time.
+func (p *Pipeline) paned(store string) bool {
+	for _, t := range p.Transforms {
+		if t.Name.Text != store {
+			continue
+		}
+		switch s := t.Step.(type) {
+		case *aggregateStep:
+			return s.framed()
+		case *topStep:
+			return s.Window != nil
+		}
+	}
+	return false
 }
 
 // wordBytes is the size of one word of an accumulator (package state).
 const wordBytes = 8
 
 // estimate says what one key of a store takes, from the words of its families.
-func estimate(s state.Spec) string {
-	panes, sent := s.Families[state.Panes], s.Families[state.Sent]
-	text := fmt.Sprintf("%d bytes per key", panes.Words*wordBytes)
-	if sent.Words > 0 {
-		text += fmt.Sprintf(" and %d for what was sent", sent.Words*wordBytes)
+func estimate(s state.Spec, panes bool) string {
+	kept, sent := s.Families[state.Panes], s.Families[state.Sent]
+	text := fmt.Sprintf("%d bytes per key", kept.Words*wordBytes)
+	if panes {
+		text += " and pane of time"
 	}
-	text += ", each for every pane of time that is open"
-	if n := len(panes.Blobs) + len(sent.Blobs); n > 0 {
-		text += fmt.Sprintf("; and %s beside", counted(n, "value of no fixed size", "values of no fixed size"))
+	if sent.Words > 0 {
+		text += fmt.Sprintf(", %d for what was sent", sent.Words*wordBytes)
+	}
+	if n := len(kept.Blobs) + len(sent.Blobs); n > 0 {
+		text += fmt.Sprintf(", and %s", counted(n, "value of no fixed size", "values of no fixed size"))
 	}
 	return text
 }
