@@ -507,7 +507,15 @@ func (s *slider) update(slot state.Slot) error {
 	if s.cursor.on && s.table.Key(slot) <= s.cursor.after {
 		from = s.cursor.end + 1
 	}
-	s.windows(from, engine.MaxTime)
+	// Only the windows that a new row is in, or makes.
+	to := engine.MinTime
+	first := engine.MaxTime
+	for i := range s.rows {
+		if r := &s.rows[i]; !r.sent {
+			first, to = min(first, r.t), max(to, r.t+s.size+2)
+		}
+	}
+	s.windows(max(from, first), to)
 	for _, end := range s.ends {
 		existed := s.existed(end)
 		rows, news, err := s.merge(end, false, 0)
