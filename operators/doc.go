@@ -19,6 +19,12 @@
 //	         sliding.go session.go count.go            is the frame, a follower what a key keeps
 //	         due.go emitter.go span.go
 //
+// Verbs that follow the rows of a key keep bytes per key (keyed.go): reduce its
+// state (reduce_fold.go folds it), detect its open matches (detect_open.go), top
+// a row each, with the order of a group derived in memory (top_order.go,
+// top_rows.go). Rows that must go in order of event time wait in ordered.go;
+// what ends by time is due by timers.go. dedupe alone has panes: of times.
+//
 // Invariants
 //   - A batch that came in is only read. What goes out has its own selection
 //     and its own columns where they differ.
