@@ -24,7 +24,10 @@ type Driver struct {
 	now        int64
 	number     int64
 	batch      int
-	flush      bool // commits write all that waits
+	rebalances bool
+	moves      int // calls of Rebalance
+	reach      func(node, what string)
+	flush      bool                                      // commits write all that waits
 	fresh      map[TopicPartition]bool                   // partitions that no task has begun to read
 	moved      map[TopicPartition]map[Partition][]Record // of repartition topics, by the task that wrote: not in the log yet
 }
@@ -35,6 +38,11 @@ type DriverOptions struct {
 	Now        int64 // where the clock starts, epoch ms
 	Batch      int   // rows per turn; default 1000
 	Restarts   bool  // Restart will be called: keep changelogs
+	// Rebalances: Rebalance will be called: keep changelogs, and local state as a
+	// worker does.
+	Rebalances bool
+	// Reach is TaskEnv.Reach of all tasks.
+	Reach func(node, what string)
 	// Result gets each committed record of topics that are not internal.
 	Result func(Topic, Record)
 }
@@ -50,7 +58,8 @@ func (l *memoryLog) end() int64 { return l.base + int64(len(l.records)) }
 // NewDriver opens all tasks of a topology.
 func NewDriver(topo *Topology, o DriverOptions) (*Driver, error) {
 	d := &Driver{topo: topo, partitions: max(o.Partitions, 1), logs: map[TopicPartition]*memoryLog{}, committed: map[TopicPartition]OffsetCommit{},
-		fresh: map[TopicPartition]bool{}, moved: map[TopicPartition]map[Partition][]Record{}, results: o.Result, keepState: o.Restarts, now: o.Now, batch: o.Batch}
+		fresh: map[TopicPartition]bool{}, moved: map[TopicPartition]map[Partition][]Record{}, results: o.Result, keepState: o.Restarts || o.Rebalances, rebalances: o.Rebalances, reach: o.Reach,
+		now: o.Now, batch: o.Batch}
 	if d.batch == 0 {
 		d.batch = 1000
 	}
@@ -59,6 +68,12 @@ func NewDriver(topo *Topology, o DriverOptions) (*Driver, error) {
 
 func (d *Driver) open() error {
 	d.db, d.tasks = state.OpenMemory(), nil
+	if d.rebalances {
+		var err error
+		if d.db, err = state.OpenScratch(); err != nil {
+			return E(Environment, "open state in memory", err)
+		}
+	}
 	for _, sub := range d.topo.Subs {
 		for p := range Partition(d.partitions) {
 			t, err := d.openTask(sub, p)
@@ -87,6 +102,7 @@ func (d *Driver) openTask(sub *SubTopology, p Partition) (*Task, error) {
 		Lane: "driver/0", Tasks: d.partitions, Log: slog.New(slog.DiscardHandler),
 		Partitions: func(Topic) int { return d.partitions },
 		Now:        func() int64 { return d.now },
+		Reach:      d.reach,
 	})
 	if err != nil {
 		return nil, err
@@ -253,7 +269,14 @@ func (d *Driver) commit(t *Task) error {
 			}
 		}
 	}
-	return t.Committed(produced)
+	if err := t.Committed(produced); err != nil {
+		return err
+	}
+	const applyEvery = 3 // commits: what is local is behind its changelog most of the time, as on a worker
+	if d.rebalances && t.Lease() != nil && d.number%applyEvery == 0 {
+		return t.Lease().Apply()
+	}
+	return nil
 }
 
 // deliver puts what the tasks of a sub-topology have sent through repartition
@@ -296,7 +319,8 @@ func clone(b []byte) []byte {
 }
 
 // compact keeps the newest record per key, as the broker would; without
-// restarts nobody reads a changelog, and nothing is kept.
+// restarts nobody reads a changelog, and nothing is kept. Those who read a tail
+// need the deletes, too.
 func (d *Driver) compact(l *memoryLog) {
 	const least = 2_000
 	if !d.keepState {
@@ -312,7 +336,7 @@ func (d *Driver) compact(l *memoryLog) {
 	}
 	var kept []Record
 	for i, r := range l.records {
-		if newest[string(r.Key)] == i && r.Value != nil {
+		if newest[string(r.Key)] == i && (r.Value != nil || d.rebalances) {
 			kept = append(kept, r)
 		}
 	}
@@ -406,8 +430,44 @@ func (d *Driver) Restart() error {
 	if err := d.Run(); err != nil {
 		return err
 	}
-	d.db.Close()
+	if err := d.Stop(); err != nil {
+		return err
+	}
 	return d.open()
+}
+
+// Rebalance moves every task to another worker and back, as a group's members
+// come and go: half of the tasks, in turn, find the local state that they had
+// left and read the changelog's tail, the others have the changelog alone.
+func (d *Driver) Rebalance() error {
+	if err := d.Run(); err != nil {
+		return err
+	}
+	d.moves++
+	for i, t := range d.tasks {
+		if lease := t.Lease(); lease != nil {
+			lease.Abandon()
+			if (i+d.moves)%2 == 0 {
+				if err := d.db.Drop(d.topo.StateName(t.Sub(), t.ID.Partition)); err != nil {
+					return err
+				}
+			}
+		}
+		next, err := d.openTask(t.Sub(), t.ID.Partition)
+		if err != nil {
+			return err
+		}
+		d.tasks[i] = next
+	}
+	return nil
+}
+
+// Stop gives the local state up; the driver is of no use after it.
+func (d *Driver) Stop() error {
+	if err := d.db.Close(); err != nil {
+		return E(Environment, "stop driver", err)
+	}
+	return nil
 }
 
 // Tasks are the driver's tasks, for tests and metrics.

@@ -15,11 +15,12 @@ type node struct {
 	ctx      *Context
 	emit     Emit
 	outs     [][]edge
-	clockIns []int  // the inputs that its time comes from: those that are not timeless, or all
-	timeless bool   // fed by timeless sources only
-	clock    []bool // by source: whether its time comes from there
-	from     []bool // by source: whether its rows come from there
-	in, down int64  // watermarks in and out
+	clockIns []int             // the inputs that its time comes from: those that are not timeless, or all
+	timeless bool              // fed by timeless sources only
+	clock    []bool            // by source: whether its time comes from there
+	from     []bool            // by source: whether its rows come from there
+	in, down int64             // watermarks in and out
+	reach    func(what string) // TaskEnv.Reach; nil: nobody asks
 }
 
 // edge is one input of a node: where batches go, and as what.
@@ -123,6 +124,9 @@ func (t *Task) connect(n *node) error {
 
 // send hands a batch to the readers of one of the node's outputs.
 func (n *node) send(port int, b *Batch) error {
+	if n.reach != nil && len(b.Sel) > 0 {
+		n.reach("output " + itoa(int64(port)))
+	}
 	if port >= len(n.outs) {
 		return nil
 	}
@@ -134,6 +138,9 @@ func emitTo(children []edge, b *Batch) error {
 		return nil
 	}
 	for _, e := range children {
+		if e.to.reach != nil {
+			e.to.reach("rows")
+		}
 		var err error
 		if e.ported != nil {
 			err = e.ported.ProcessPort(e.port, b, e.to.emit)

@@ -22,6 +22,7 @@ import (
 //	rows together the same in one turn
 //	clock 30s     nothing comes for that long
 //	restart       all tasks are rebuilt from the logs
+//	rebalance     all tasks move: half find local state, half do not
 //	close         the end of input
 //	counters      what was counted and committed, all tasks together
 func TestManual(t *testing.T) {
@@ -50,7 +51,7 @@ type manual struct {
 func newManual(t *testing.T, d *datadriven.TestData) *manual {
 	s, partitions := parseShape(t, d)
 	m := &manual{}
-	driver, err := engine.NewDriver(s.topology(t), engine.DriverOptions{Partitions: partitions, Now: epoch, Restarts: true, Result: func(topic engine.Topic, r engine.Record) {
+	driver, err := engine.NewDriver(s.topology(t), engine.DriverOptions{Partitions: partitions, Now: epoch, Rebalances: true, Result: func(topic engine.Topic, r engine.Record) {
 		m.out = append(m.out, describe(topic, r))
 	}})
 	if err != nil {
@@ -79,6 +80,8 @@ func (m *manual) run(t *testing.T, d *datadriven.TestData) string {
 		err = m.d.AdvanceClock(millis(t, d.CmdArgs[0].Key))
 	case "restart":
 		err = m.d.Restart()
+	case "rebalance":
+		err = m.d.Rebalance()
 	case "close":
 		err = m.d.Close()
 	case "counters":

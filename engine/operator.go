@@ -106,6 +106,9 @@ type Context struct {
 	clocked func() bool
 	// Sub and Generation name the sub-topology in stamps.
 	Sub, Generation int
+	// Reach notes that a part of the operator was used (a case of a fold), for
+	// the coverage of tests; nil where nobody asks.
+	Reach func(what string)
 	// Stats tells where the task stands (marks of a view).
 	Stats func() TaskSnapshot
 

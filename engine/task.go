@@ -61,6 +61,10 @@ type TaskEnv struct {
 	Limits     func(Topic) Limits
 	Now        func() int64 // epoch ms of the turn; the driver's clock
 	Log        *slog.Logger
+	// Reach is told what rows have reached, for the coverage of tests: of a node
+	// "rows", "output 1" (its ports), "late", and what Context.Reach says. nil:
+	// nobody asks.
+	Reach func(node, what string)
 }
 
 // Limits are what a topic's broker accepts: bytes of one record and how far
@@ -95,6 +99,10 @@ func NewTask(topo *Topology, sub *SubTopology, p Partition, lease *state.Lease, 
 			return nil, err
 		}
 		n.ctx = t.context(n, tables[:len(spec.Stores)])
+		if env.Reach != nil {
+			n.reach = func(what string) { env.Reach(spec.Name, what) }
+			n.ctx.Reach = n.reach
+		}
 		tables = tables[len(spec.Stores):]
 		op, err := spec.New(n.ctx)
 		if err != nil {
@@ -139,6 +147,9 @@ func (t *Task) context(n *node, tables []*state.Table) *Context {
 		Pipeline: t.topo.Pipeline, Name: n.spec.Name, Task: int(t.ID.Partition), Tasks: t.env.Tasks,
 		Sub: t.sub.ID, Generation: t.topo.Generation, Tables: tables, Now: t.env.Now,
 		Bad: func(stage Stage, b *Batch, row int32, err error) error {
+			if n.reach != nil {
+				n.reach(string(stage))
+			}
 			return t.bad(n.spec.Name, n.spec.Errors, stage, b, row, err)
 		},
 		Produce: func(r Record) { t.produce(n.spec, r) }, Arena: t.arena.take, Partitions: t.env.Partitions, Side: n.send,
@@ -405,7 +416,7 @@ func (t *Task) metaNow(commit int64) *taskMeta {
 	}
 	for _, n := range t.nodes {
 		if r, ok := n.op.(Rememberer); ok {
-			m.Nodes[n.spec.Name] = slices.Clone(r.Remember())
+			m.Nodes[n.spec.id()] = slices.Clone(r.Remember())
 		}
 	}
 	return m

@@ -181,6 +181,13 @@ func (r *reducer) inTime(b *engine.Batch, sel []int32) ([]int32, error) {
 	return append([]int32(nil), keep...), nil
 }
 
+// reached notes, for the coverage of tests, that a case took rows.
+func (r *reducer) reached(n int, taken []int32) {
+	if r.ctx.Reach != nil && len(taken) > 0 {
+		r.ctx.Reach(fmt.Sprintf("case %d", n))
+	}
+}
+
 // chain finds the row of the same key before each row, and the rounds.
 func (r *reducer) chain(b *engine.Batch, sel []int32) {
 	m := &r.foldMemory
@@ -246,12 +253,14 @@ func (r *reducer) foldRound(b *engine.Batch, sel []int32, bad func(int32, error)
 	for n := range r.cases {
 		when := r.cases[n].when
 		if when == nil {
+			r.reached(n, rest)
 			return r.apply(b, n, rest, bad) // nothing is left for another
 		}
 		var err error
 		if m.taken, err = when.Filter(&m.env, m.env.Cols, rest, m.taken, fail); err != nil {
 			return err
 		}
+		r.reached(n, m.taken)
 		for _, i := range m.taken {
 			m.done[i] = true
 		}

@@ -86,6 +86,12 @@ func Open(dir string, o Options) (*DB, error) {
 // leat pipe and tests.
 func OpenMemory() *DB { return newDB() }
 
+// OpenScratch makes a DB whose disk is memory: what was applied is there for
+// the next lease, as after a restart of the process. For tests.
+func OpenScratch() (*DB, error) {
+	return Open("state", Options{FS: vfs.NewMem(), Memory: minMemtable})
+}
+
 func newDB() *DB {
 	db := &DB{tasks: map[string]*taskLock{}, split: splitBytes, failed: make(chan error, 1)}
 	db.idle.L = &db.mu
