@@ -91,7 +91,7 @@ type joinPair struct {
 
 func newJoinPair(s JoinSpec) *joinPair {
 	return &joinPair{kind: s.Kind, out: newRows(s.Out, true),
-		row: [2]*joinRow{newJoinRow(s.Columns, false), newJoinRow(s.Columns, true)}}
+		row: [2]*joinRow{newJoinRow(&s, false), newJoinRow(&s, true)}}
 }
 
 // is tells whether two sides make a row.
@@ -130,9 +130,25 @@ func (p *joinPair) change(was, now *[2]storedRow, time, stamp, origin int64, out
 		}
 	}
 	if before {
-		return p.write(p.out.b.Old, i, was)
+		if err := p.write(p.out.b.Old, i, was); err != nil {
+			return err
+		}
+	}
+	// A row of nulls and none at all may look the same.
+	if op == engine.Update && p.alike(i) {
+		p.out.drop()
 	}
 	return nil
+}
+
+func (p *joinPair) alike(i int32) bool {
+	b := &p.out.b
+	for c := range b.Cols {
+		if !equal(&b.Cols[c], &b.Old[c], i) {
+			return false
+		}
+	}
+	return true
 }
 
 func same(x, y *[2]storedRow) bool {
@@ -148,13 +164,17 @@ func (p *joinPair) write(cols []engine.Column, i int32, r *[2]storedRow) error {
 	for s := range r {
 		if !r[s].has {
 			p.row[s].null(cols, i, rowsPerBatch)
+		}
+	}
+	for s := range r {
+		if !r[s].has {
 			continue
 		}
 		row := view(r[s].bytes)
 		if !r[s].held {
 			row = p.hold(r[s].bytes)
 		}
-		if err := p.row[s].read(row, cols, i, rowsPerBatch); err != nil {
+		if err := p.row[s].read(row, cols, i, rowsPerBatch, !r[1-s].has); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,7 @@ func Settle(s SettleSpec) func(*engine.Context) (engine.Operator, error) {
 		for _, c := range s.Key {
 			side.Key = append(side.Key, GroupColumn{Name: s.In.Fields[c].Name, From: c})
 		}
-		spec := JoinSpec{Kind: LeftJoin, Out: s.Out}
+		spec := JoinSpec{Kind: LeftJoin, Left: side, Out: s.Out}
 		for c := range s.In.Fields {
 			if c != s.Version {
 				spec.Columns = append(spec.Columns, JoinColumn{Column: c})

@@ -2,6 +2,7 @@ package operators
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/leatstream/leat/engine"
 )
@@ -68,18 +69,35 @@ func (k *joinKeys) key(i int32) string { return k.group.keys[i] }
 type joinRow struct {
 	need []int
 	outs [][]int // per column of need: columns of the output
+	// alone is outs where the other side has no row: of the right of an outer
+	// join the key is the left's key columns, too.
+	alone [][]int
+	skip  []engine.Column // for columns that go nowhere
 }
 
-func newJoinRow(columns []JoinColumn, right bool) *joinRow {
-	r := &joinRow{need: needed(columns, right)}
+func newJoinRow(s *JoinSpec, right bool) *joinRow {
+	side := s.Left.Schema
+	if right {
+		side = s.Right.Schema
+	}
+	r := &joinRow{need: s.needed(right)}
 	for _, c := range r.need {
 		var outs []int
-		for o, col := range columns {
+		for o, col := range s.Columns {
 			if col.Right == right && col.Column == c {
 				outs = append(outs, o)
 			}
 		}
-		r.outs = append(r.outs, outs)
+		alone := slices.Clone(outs)
+		for o, col := range s.Columns {
+			if right && !col.Right && slices.Contains(s.keyFrom(col.Column), c) {
+				alone = append(alone, o)
+			}
+		}
+		r.outs, r.alone = append(r.outs, outs), append(r.alone, alone)
+		skip := engine.Column{}
+		skip.Reset(side.Fields[c].Type, 1)
+		r.skip = append(r.skip, skip)
 	}
 	return r
 }
@@ -92,10 +110,17 @@ func (r *joinRow) append(dst []byte, cols []engine.Column, i int32) []byte {
 	return dst
 }
 
-// read writes a stored row into row i of the output. Strings are views of s.
-func (r *joinRow) read(s string, out []engine.Column, i int32, n int) error {
+// read writes a stored row into row i of the output; alone: the other side has
+// none, and its columns are null already. Strings are views of s.
+func (r *joinRow) read(s string, out []engine.Column, i int32, n int, alone bool) error {
 	ok := true
-	for _, outs := range r.outs {
+	for k, outs := range r.dests(out, i, alone) {
+		if len(outs) == 0 {
+			if s, ok = readCell(s, &r.skip[k], 0, 1); !ok {
+				return errStored
+			}
+			continue
+		}
 		if s, ok = readCell(s, &out[outs[0]], i, n); !ok {
 			return errStored
 		}
@@ -110,12 +135,24 @@ func (r *joinRow) read(s string, out []engine.Column, i int32, n int) error {
 }
 
 // copy writes row j of the side's columns into row i of the output.
-func (r *joinRow) copy(out []engine.Column, i int32, n int, cols []engine.Column, j int32) {
-	for k, outs := range r.outs {
+func (r *joinRow) copy(out []engine.Column, i int32, n int, cols []engine.Column, j int32, alone bool) {
+	for k, outs := range r.dests(out, i, alone) {
 		for _, o := range outs {
 			copyCell(&out[o], i, n, &cols[r.need[k]], j)
 		}
 	}
+}
+
+func (r *joinRow) dests(out []engine.Column, i int32, alone bool) [][]int {
+	if !alone {
+		return r.outs
+	}
+	for k, outs := range r.alone {
+		for _, o := range outs[len(r.outs[k]):] {
+			out[o].Nulls[i] = false // the other side's null
+		}
+	}
+	return r.alone
 }
 
 // null makes the side's columns null in row i of the output.

@@ -18,7 +18,7 @@ type JoinKind uint8
 const (
 	InnerJoin JoinKind = iota // none: pairs only
 	LeftJoin                  // those of the left, the right's columns null
-	OuterJoin                 // those of both sides, the other's columns null
+	OuterJoin                 // those of both sides, the other's columns null, but for the left's key
 )
 
 // String is the kind as in `kind:`.
@@ -158,7 +158,7 @@ func (s *JoinSpec) print(verb string) string {
 			key += " " + t.String()
 		}
 		row := "row"
-		for _, c := range needed(s.Columns, i == 1) {
+		for _, c := range s.needed(i == 1) {
 			row += " " + side.Schema.Fields[c].Name + ":" + side.Schema.Fields[c].Type.String()
 		}
 		b = append(b, key, row)
@@ -167,17 +167,32 @@ func (s *JoinSpec) print(verb string) string {
 }
 
 // needed lists the columns of a side that are put out, each once, ascending.
-func needed(columns []JoinColumn, right bool) []int {
-	seen := map[int]bool{}
+func (s *JoinSpec) needed(right bool) []int {
 	var need []int
-	for _, c := range columns {
-		if c.Right == right && !seen[c.Column] {
-			seen[c.Column] = true
+	for _, c := range s.Columns {
+		if c.Right == right {
 			need = append(need, c.Column)
+		} else if right {
+			need = append(need, s.keyFrom(c.Column)...)
 		}
 	}
 	slices.Sort(need)
-	return need
+	return slices.Compact(need)
+}
+
+// keyFrom gives the right's columns that are what the left's column c is where
+// the left has no row: of an outer join, if c is one of its key. So a row always
+// has its key, as with USING in SQL.
+func (s *JoinSpec) keyFrom(c int) []int {
+	if s.Kind != OuterJoin {
+		return nil
+	}
+	for k, key := range s.Left.Key {
+		if from := s.Right.Key[k].From; key.Expr == nil && key.From == c && s.Right.Key[k].Expr == nil {
+			return []int{from}
+		}
+	}
+	return nil
 }
 
 // StreamTableStores lists the store of a stream-table join.

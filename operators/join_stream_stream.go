@@ -52,7 +52,7 @@ func StreamStream(s StreamStreamSpec) func(*engine.Context) (engine.Operator, er
 			j.behind += max(s.Before, s.After)
 		}
 		for p, side := range []*JoinSide{&s.Left, &s.Right} {
-			j.keys[p], j.row[p] = newJoinKeys(side), newJoinRow(s.Columns, p == 1)
+			j.keys[p], j.row[p] = newJoinKeys(side), newJoinRow(&s.JoinSpec, p == 1)
 		}
 		return j, nil
 	}
@@ -214,8 +214,8 @@ func (j *streamStream) alone(port int, b *engine.Batch, i int32, out engine.Emit
 	if err != nil {
 		return err
 	}
-	j.row[port].copy(j.out.b.Cols, o, rowsPerBatch, b.Cols, i)
 	j.row[1-port].null(j.out.b.Cols, o, rowsPerBatch)
+	j.row[port].copy(j.out.b.Cols, o, rowsPerBatch, b.Cols, i, true)
 	return nil
 }
 
@@ -285,8 +285,8 @@ func (j *streamStream) pair(port int, b *engine.Batch, i int32, t, stamp int64, 
 	if err != nil {
 		return err
 	}
-	j.row[port].copy(j.out.b.Cols, o, rowsPerBatch, b.Cols, i)
-	return j.row[1-port].read(j.held(c.row), j.out.b.Cols, o, rowsPerBatch)
+	j.row[port].copy(j.out.b.Cols, o, rowsPerBatch, b.Cols, i, false)
+	return j.row[1-port].read(j.held(c.row), j.out.b.Cols, o, rowsPerBatch, false)
 }
 
 func (j *streamStream) held(b []byte) string {
@@ -472,10 +472,10 @@ func (j *streamStream) let(at int64, name string, out engine.Emit) (n int, err e
 		if err != nil {
 			return n, err
 		}
-		if err := j.row[port].read(j.held(c.row), j.out.b.Cols, o, rowsPerBatch); err != nil {
+		j.row[1-port].null(j.out.b.Cols, o, rowsPerBatch)
+		if err := j.row[port].read(j.held(c.row), j.out.b.Cols, o, rowsPerBatch, true); err != nil {
 			return n, err
 		}
-		j.row[1-port].null(j.out.b.Cols, o, rowsPerBatch)
 		n++
 	}
 	if later != engine.MaxTime {

@@ -1,6 +1,8 @@
 package operators
 
 import (
+	"errors"
+
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/window"
 )
@@ -21,9 +23,12 @@ func StreamTable(s StreamTableSpec) func(*engine.Context) (engine.Operator, erro
 		if err := s.check(); err != nil {
 			return nil, err
 		}
+		if s.Kind == OuterJoin {
+			return nil, errors.New("a join of a stream and a table is inner or left")
+		}
 		j := &streamTable{spec: s, ctx: ctx, table: newKeyed(ctx, ctx.Tables[0]), history: s.History.Milliseconds(),
 			left: newJoinKeys(&s.Left), right: newChangeKeys(ctx, &s.Right),
-			row: newJoinRow(s.Columns, true), cols: make([]engine.Column, len(s.Columns))}
+			row: newJoinRow(&s.JoinSpec, true), cols: make([]engine.Column, len(s.Columns))}
 		return j, nil
 	}
 }
@@ -115,7 +120,7 @@ func (j *streamTable) lookup(b *engine.Batch, i int32) (bool, error) {
 			return false, err
 		}
 	}
-	return true, j.row.read(j.table.hold(row), j.cols, i, b.N)
+	return true, j.row.read(j.table.hold(row), j.cols, i, b.N, false)
 }
 
 // put stores row i as the newest of its key, or, where is is false, that the

@@ -40,6 +40,11 @@ var kinds = []Kind{
 		Doc:  "Makes a row of each element of a list, with the other columns of its row. A null or empty list makes none. The input is a stream.",
 	},
 	{
+		Name: "join", State: true,
+		Doc: "Brings the rows of two inputs together by key: of two streams within a span of time, of a stream with the rows of a table, of two tables. " +
+			"Two tables make a table, the others a stream.",
+	},
+	{
 		Name: "map", KeepsKind: true,
 		Doc: "Adds, replaces, selects and drops columns. All expressions read the row as it came in; a row where one fails is an error and left out.",
 	},

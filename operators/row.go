@@ -187,7 +187,17 @@ func (r *rows) next(out engine.Emit, op engine.Op, time, stamp, origin int64) (i
 }
 
 // drop takes the last row back.
-func (r *rows) drop() { r.b.Sel = r.all[:len(r.b.Sel)-1] }
+func (r *rows) drop() {
+	i := len(r.b.Sel) - 1
+	r.b.Sel = r.all[:i]
+	for _, cols := range [][]engine.Column{r.b.Cols, r.b.Old} {
+		for c := range cols {
+			if cols[c].Nulls != nil {
+				cols[c].Nulls[i] = false // the next row in its place begins without nulls
+			}
+		}
+	}
+}
 
 // flush sends what is there.
 func (r *rows) flush(out engine.Emit) error {
