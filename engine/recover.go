@@ -135,7 +135,7 @@ func (t *Task) Recovered(r Recovery, now int64) error {
 		}
 		for _, n := range t.nodes {
 			if op, ok := n.op.(Rememberer); ok {
-				if b, ok := r.meta.Nodes[n.spec.Name]; ok {
+				if b, ok := r.meta.Nodes[n.spec.id()]; ok {
 					if err := op.Recall(b); err != nil {
 						return E(Corrupt, fmt.Sprintf("restore %q", n.spec.Name), err)
 					}

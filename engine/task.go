@@ -416,7 +416,7 @@ func (t *Task) metaNow(commit int64) *taskMeta {
 	}
 	for _, n := range t.nodes {
 		if r, ok := n.op.(Rememberer); ok {
-			m.Nodes[n.spec.Name] = slices.Clone(r.Remember())
+			m.Nodes[n.spec.id()] = slices.Clone(r.Remember())
 		}
 	}
 	return m

@@ -53,13 +53,16 @@ type SubTopology struct {
 
 // NodeSpec describes one operator.
 type NodeSpec struct {
-	Name   string // the transform's, sink's or topic's name: identity of its state
-	Kind   string // for people: filter, aggregate, sink:kafka, repartition, …
-	Inputs []int  // ≥ 0: a node of this sub-topology; < 0: source ^i
-	Ports  []int  // which output of each of Inputs; nil: all the first, 0 (see Context.Side)
-	Schema *Schema
-	Table  bool // emits changes
-	Stores []state.Spec
+	Name string // the transform's, sink's or topic's name: identity of its state
+	// Identity is Name, or where the step was renamed the name by which its
+	// state knows it; "": Name.
+	Identity string
+	Kind     string // for people: filter, aggregate, sink:kafka, repartition, …
+	Inputs   []int  // ≥ 0: a node of this sub-topology; < 0: source ^i
+	Ports    []int  // which output of each of Inputs; nil: all the first, 0 (see Context.Side)
+	Schema   *Schema
+	Table    bool // emits changes
+	Stores   []state.Spec
 	// New opens the operator for one task.
 	New func(*Context) (Operator, error)
 	// Outputs are the topics this node writes, for plan and create.
@@ -71,6 +74,14 @@ type NodeSpec struct {
 	Errors ErrorPolicy
 	// Notes are lines for explain ("order-dependent: first", …).
 	Notes []string
+}
+
+// id is the name by which the node's state knows it.
+func (n *NodeSpec) id() string {
+	if n.Identity != "" {
+		return n.Identity
+	}
+	return n.Name
 }
 
 // ErrorPolicy is what happens per stage, and where dead letters go.

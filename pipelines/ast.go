@@ -109,6 +109,7 @@ type Transform struct {
 	Name   Word
 	Kind   string
 	Input  Word
+	Was    Word // its former name
 	Errors *Errors
 	Step   step
 

@@ -93,6 +93,11 @@ func (k *checker) declare() {
 	for _, s := range k.p.Sinks {
 		enter(s.Name, "sink")
 	}
+	for _, t := range k.p.Transforms {
+		if t.Was.Given() {
+			enter(t.Was, "former name")
+		}
+	}
 }
 
 // source makes the stream of a source and checks the columns that it names.

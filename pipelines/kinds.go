@@ -410,7 +410,7 @@ func transformKeys(own ...Key) []Key {
 		{Name: "type", Type: "kind", Required: true, Doc: "Kind of transform."},
 		{Name: "input", Type: "name", Default: "the previous transform, or the only source", Doc: "What it reads.", Not: []string{"from", "inputs", "source"}},
 		{Name: "errors", Type: "errors", Group: "errors", Doc: "Error policies of this transform."},
-		{Name: "was", Type: "name", Doc: "The former name, after a rename. Not supported yet."},
+		{Name: "was", Type: "name", Doc: "The former name, after a rename: state and internal topics keep it. It stays for as long as they do."},
 	}, own...)
 }
 

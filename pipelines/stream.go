@@ -103,6 +103,15 @@ const (
 	finalColumn = "final"
 )
 
+// id names the state and the internal topics of the step behind s: its name, or
+// the one that it had before a rename.
+func (s *stream) id() string {
+	if s.step != nil && s.step.Was.Given() {
+		return s.step.Was.Text
+	}
+	return s.name0()
+}
+
 // what names the kind of s for people.
 func (s *stream) what() string {
 	if s.table {

@@ -33,7 +33,9 @@ func (l *loader) transform(n *node) *Transform {
 		}
 	}
 	t.Errors = l.errors(f.get("errors"), false)
-	l.unsupported(f.get("was"), "a rename with was:")
+	if v := f.get("was"); v != nil {
+		t.Was = l.name(v)
+	}
 	v, ok := findVerb(k.Name)
 	if !ok {
 		panic("pipelines: no verb " + k.Name)

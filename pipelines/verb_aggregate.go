@@ -229,7 +229,7 @@ func (a *aggregateStep) build(b *builder, d *derivation, from []place) (place, e
 	if a.LateAs.Given() && b.need[d.sides[0]] != nil {
 		keep = append(keep, only(b.need[in], in.schema)...)
 	}
-	r, err := b.arrive(out, arrival{in: in, label: out.name, reshard: d.reshard, group: d.group, programs: args, keep: keep}, from[0])
+	r, err := b.arrive(out, arrival{in: in, label: out.id(), reshard: d.reshard, group: d.group, programs: args, keep: keep}, from[0])
 	if err != nil {
 		return place{}, err
 	}
@@ -254,7 +254,7 @@ func (a *aggregateStep) build(b *builder, d *derivation, from []place) (place, e
 	if spec.Having, err = b.again(d.having, place{schema: out.schema, lists: out.lists}); err != nil {
 		return place{}, err
 	}
-	n := &engine.NodeSpec{Schema: out.schema, Table: out.table, Stores: operators.AggregateStores(out.name, spec), New: operators.Aggregate(spec), Notes: notes}
+	n := &engine.NodeSpec{Schema: out.schema, Table: out.table, Stores: operators.AggregateStores(out.id(), spec), New: operators.Aggregate(spec), Notes: notes}
 	next := b.add(at, out, "aggregate", n)
 	lateStage(n, a.Late)
 	b.keyed(d, n)
@@ -271,7 +271,7 @@ func (b *builder) keyed(d *derivation, n *engine.NodeSpec) {
 	for _, s := range n.Stores {
 		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", s.Name, s.Fingerprint))
 	}
-	b.parts = append(b.parts, fmt.Sprintf("%s %s of %s: %s", d.t.Kind, d.out.name, b.origin(d.out), groupText(d)))
+	b.parts = append(b.parts, fmt.Sprintf("%s %s of %s: %s", d.t.Kind, d.out.id(), b.origin(d.out), groupText(d)))
 }
 
 // origin names what the rows of a keyed kind come from: sources by their topics.

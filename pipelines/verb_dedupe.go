@@ -41,12 +41,12 @@ func (s *dedupeStep) needs(d *derivation, need map[string]bool, want func(*strea
 }
 
 func (s *dedupeStep) build(b *builder, d *derivation, at []place) (place, error) {
-	r, err := b.arrive(d.out, arrival{in: d.in[0], label: d.out.name, reshard: d.reshard, group: d.group, keep: only(b.need[d.out], d.in[0].schema)}, at[0])
+	r, err := b.arrive(d.out, arrival{in: d.in[0], label: d.out.id(), reshard: d.reshard, group: d.group, keep: only(b.need[d.out], d.in[0].schema)}, at[0])
 	if err != nil {
 		return place{}, err
 	}
 	spec := operators.DedupeSpec{In: r.at.schema, Key: groupColumns(r.group), Within: s.Within}
-	n := &engine.NodeSpec{Schema: r.at.schema, Stores: operators.DedupeStores(d.out.name, spec), New: operators.Dedupe(spec)}
+	n := &engine.NodeSpec{Schema: r.at.schema, Stores: operators.DedupeStores(d.out.id(), spec), New: operators.Dedupe(spec)}
 	next := b.add(r.at, d.out, "dedupe", n)
 	lateStage(n, Word{})
 	b.keyed(d, n)

@@ -131,7 +131,7 @@ func (s *detectStep) needs(*derivation, map[string]bool, func(*stream, string)) 
 
 func (s *detectStep) build(b *builder, d *derivation, at []place) (place, error) {
 	in := d.in[0]
-	r, err := b.arrive(d.out, arrival{in: in, label: d.out.name, reshard: d.reshard, group: d.group, keep: only(d.reads, in.schema)}, at[0])
+	r, err := b.arrive(d.out, arrival{in: in, label: d.out.id(), reshard: d.reshard, group: d.group, keep: only(d.reads, in.schema)}, at[0])
 	if err != nil {
 		return place{}, err
 	}
@@ -162,7 +162,7 @@ func (s *detectStep) build(b *builder, d *derivation, at []place) (place, error)
 	if err := spec.Done(columns); err != nil {
 		return place{}, err
 	}
-	n := &engine.NodeSpec{Schema: spec.Out, Stores: operators.DetectStores(d.out.name, spec), New: operators.Detect(spec)}
+	n := &engine.NodeSpec{Schema: spec.Out, Stores: operators.DetectStores(d.out.id(), spec), New: operators.Detect(spec)}
 	next := b.add(r.at, d.out, "detect", n)
 	lateStage(n, Word{})
 	b.keyed(d, n)

@@ -401,7 +401,7 @@ func (s *joinStep) needs(d *derivation, need map[string]bool, want func(*stream,
 
 func (s *joinStep) build(b *builder, d *derivation, at []place) (place, error) {
 	left, right := d.in[0], d.in[1]
-	name := d.out.name
+	name := d.out.id()
 	from := at[0]
 	if s.form == foreignKey {
 		from = b.version(d, from)
@@ -438,7 +438,7 @@ func (s *joinStep) build(b *builder, d *derivation, at []place) (place, error) {
 	}
 	m := &engine.NodeSpec{Schema: out, Table: d.out.table, New: operators.Map(out, cols)}
 	last := b.add(next, d.out, "map", m)
-	m.Name = name + ".set"
+	m.Name, m.Identity = name+".set", ""
 	return last, nil
 }
 
@@ -463,7 +463,7 @@ func (s *joinStep) node(b *builder, d *derivation, l, r arrived) (*engine.NodeSp
 	}
 	spec.Out = engine.NewSchema(fields...)
 	n := &engine.NodeSpec{Schema: spec.Out, Kind: "join", Table: s.form >= tableTable}
-	name := d.out.name
+	name := d.out.id()
 	switch s.form {
 	case streamStream:
 		ss := operators.StreamStreamSpec{JoinSpec: spec, Before: s.Before.Milliseconds(), After: s.After.Milliseconds(), Grace: s.Grace.Milliseconds()}
@@ -494,9 +494,9 @@ func (s *joinStep) node(b *builder, d *derivation, l, r arrived) (*engine.NodeSp
 func (b *builder) version(d *derivation, at place) place {
 	out := engine.NewSchema(append(slices.Clone(at.schema.Fields), engine.Field{Name: operators.VersionColumn, Type: engine.Int})...)
 	spec := operators.VersionSpec{In: at.schema, Out: out}
-	n := &engine.NodeSpec{Schema: out, Table: true, Stores: operators.VersionStores(d.out.name + "-version"), New: operators.Version(spec)}
+	n := &engine.NodeSpec{Schema: out, Table: true, Stores: operators.VersionStores(d.out.id() + "-version"), New: operators.Version(spec)}
 	next := b.add(at, d.out, "version", n)
-	n.Name, next.lists = d.out.name+"-version", at.lists
+	n.Name, n.Identity, next.lists = d.out.id()+"-version", "", at.lists
 	return next
 }
 
@@ -504,7 +504,7 @@ func (b *builder) version(d *derivation, at place) place {
 // the newest version of each row winning.
 func (b *builder) settle(d *derivation, at place) (place, error) {
 	left := d.in[0]
-	back := b.repartition(d.out, &stream{table: true, timeless: left.timeless && d.in[1].timeless}, d.out.name+"-back", at, left.group, nil)
+	back := b.repartition(d.out, &stream{table: true, timeless: left.timeless && d.in[1].timeless}, d.out.id()+"-back", at, left.group, nil)
 	version := back.schema.Lookup(operators.VersionColumn)
 	if version < 0 {
 		return at, fmt.Errorf("the column %q is not there", operators.VersionColumn)
@@ -514,9 +514,9 @@ func (b *builder) settle(d *derivation, at place) (place, error) {
 	for _, k := range left.identity() {
 		spec.Key = append(spec.Key, back.schema.Lookup(k))
 	}
-	n := &engine.NodeSpec{Schema: out, Table: true, Stores: operators.SettleStores(d.out.name+"-back", spec), New: operators.Settle(spec)}
+	n := &engine.NodeSpec{Schema: out, Table: true, Stores: operators.SettleStores(d.out.id()+"-back", spec), New: operators.Settle(spec)}
 	next := b.add(back, d.out, "settle", n)
-	n.Name, next.lists = d.out.name+"-back", at.lists
+	n.Name, n.Identity, next.lists = d.out.id()+"-back", "", at.lists
 	return next, nil
 }
 

@@ -183,7 +183,7 @@ func (b *builder) project(name string, s, in *stream, columns []mapColumn, at pl
 	}
 	n := &engine.NodeSpec{Schema: schema, Table: in.table, New: operators.Map(schema, cols)}
 	next := b.add(at, s, kind, n)
-	n.Name, next.lists = name, map[string]engine.Type{}
+	n.Name, n.Identity, next.lists = name, "", map[string]engine.Type{}
 	for c, elem := range at.lists {
 		next.lists[c] = elem
 	}

@@ -169,7 +169,7 @@ func (s *reduceStep) needs(*derivation, map[string]bool, func(*stream, string)) 
 
 func (s *reduceStep) build(b *builder, d *derivation, at []place) (place, error) {
 	in := d.in[0]
-	r, err := b.arrive(d.out, arrival{in: in, label: d.out.name, reshard: d.reshard, group: d.group, keep: only(d.reads, in.schema)}, at[0])
+	r, err := b.arrive(d.out, arrival{in: in, label: d.out.id(), reshard: d.reshard, group: d.group, keep: only(d.reads, in.schema)}, at[0])
 	if err != nil {
 		return place{}, err
 	}
@@ -203,7 +203,7 @@ func (s *reduceStep) build(b *builder, d *derivation, at []place) (place, error)
 		}
 		spec.Fold = append(spec.Fold, c)
 	}
-	n := &engine.NodeSpec{Schema: spec.Out, Table: true, Stores: operators.ReduceStores(d.out.name, spec), New: operators.Reduce(spec)}
+	n := &engine.NodeSpec{Schema: spec.Out, Table: true, Stores: operators.ReduceStores(d.out.id(), spec), New: operators.Reduce(spec)}
 	if !s.ByTime {
 		n.Notes = append(n.Notes, "rows are folded in the order of arrival")
 	}

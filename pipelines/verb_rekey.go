@@ -64,9 +64,9 @@ func (s *rekeyStep) build(b *builder, d *derivation, at []place) (place, error) 
 	for _, name := range d.out.key {
 		keep[name] = true
 	}
-	next, err := b.project(d.out.name, d.out, d.in[0], d.columns, at[0], "rekey", keep)
+	next, err := b.project(d.out.id(), d.out, d.in[0], d.columns, at[0], "rekey", keep)
 	if err != nil {
 		return place{}, err
 	}
-	return b.repartition(d.out, d.in[0], d.out.name, next, d.out.key, nil), nil
+	return b.repartition(d.out, d.in[0], d.out.id(), next, d.out.key, nil), nil
 }

@@ -110,7 +110,7 @@ func (s *topStep) needs(d *derivation, need map[string]bool, want func(*stream, 
 func (s *topStep) build(b *builder, d *derivation, at []place) (place, error) {
 	in := d.in[0]
 	keep := only(b.need[in], in.schema)
-	r, err := b.arrive(d.out, arrival{in: in, label: d.out.name, reshard: d.reshard, group: d.group, keep: keep, programs: []argument{{name: "by", p: s.by, record: s.record}}}, at[0])
+	r, err := b.arrive(d.out, arrival{in: in, label: d.out.id(), reshard: d.reshard, group: d.group, keep: keep, programs: []argument{{name: "by", p: s.by, record: s.record}}}, at[0])
 	if err != nil {
 		return place{}, err
 	}
@@ -118,7 +118,7 @@ func (s *topStep) build(b *builder, d *derivation, at []place) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	n := &engine.NodeSpec{Schema: spec.Out, Table: d.out.table, Stores: operators.TopStores(d.out.name, spec), New: operators.Top(spec)}
+	n := &engine.NodeSpec{Schema: spec.Out, Table: d.out.table, Stores: operators.TopStores(d.out.id(), spec), New: operators.Top(spec)}
 	if len(d.group) == 0 {
 		n.Notes = append(n.Notes, "one group: a single partition does this work")
 	}
