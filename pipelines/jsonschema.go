@@ -47,7 +47,9 @@ type schemas struct {
 	unknown []string // words of Key.Type that have no fragment
 }
 
-func newSchemas(kinds []*Kind) *schemas { return &schemas{kinds: kinds, words: wordFragments, defs: map[string]any{}} }
+func newSchemas(kinds []*Kind) *schemas {
+	return &schemas{kinds: kinds, words: wordFragments, defs: map[string]any{}}
+}
 
 // wordFragments say what the words of Key.Type mean to a schema. A word that
 // is not here is a list of choices: "asc or desc". Where the construct has a
