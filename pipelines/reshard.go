@@ -12,8 +12,9 @@ import (
 
 // repartition sends rows of in through a topic, for the transform s; label is
 // the topic's, and what comes behind it begins a sub-topology. names are what the
-// key columns are called on the wire; nil: as they are.
-func (b *builder) repartition(s, in *stream, label string, at place, key, names []string) place {
+// key columns are called on the wire; nil: as they are. With nulls rows without a
+// key go on, too.
+func (b *builder) repartition(s, in *stream, label string, at place, key, names []string, nulls bool) place {
 	every := b.stampEvery(s)
 	notes := []string{"rows move to the partition of " + keyNote(key)}
 	if every > 0 {
@@ -27,7 +28,7 @@ func (b *builder) repartition(s, in *stream, label string, at place, key, names 
 	errors := b.policy(s)
 	at.sub.Nodes = append(at.sub.Nodes, &engine.NodeSpec{
 		Name: string(topic), Kind: "repartition", Inputs: []int{at.node}, Ports: at.ports(), Schema: at.schema, Table: in.table,
-		New:     repartitioner(topic, at.schema, cols, names, every),
+		New:     repartitioner(topic, at.schema, cols, names, every, nulls),
 		Outputs: []engine.TopicSpec{{Topic: topic, Configs: repartitionConfigs()}},
 		Errors:  errors,
 		Notes:   notes,
@@ -77,6 +78,7 @@ type arrival struct {
 	keep     []string       // columns that come along whatever the programs read
 	by       []int          // which of the group decide the partition; nil: all
 	names    []string       // of these, on the wire; nil: as they are
+	nulls    bool           // rows without a key come along
 	schema   *engine.Schema // what is there, where that is more than the input's columns
 }
 
@@ -183,7 +185,7 @@ func (b *builder) moved(s *stream, a arrival, at place) (arrived, error) {
 			to = append(to, key[i])
 		}
 	}
-	r := arrived{at: b.repartition(s, in, a.label, before, to, a.names)}
+	r := arrived{at: b.repartition(s, in, a.label, before, to, a.names, a.nulls)}
 	for i, g := range a.group {
 		r.group = append(r.group, groupColumn{name: g.name, from: r.at.schema.Lookup(key[i])})
 	}

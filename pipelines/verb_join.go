@@ -414,11 +414,11 @@ func (s *joinStep) build(b *builder, d *derivation, at []place) (place, error) {
 	if s.form == foreignKey {
 		keep = append(keep, operators.VersionColumn)
 	}
-	l, err := b.arrive(d.out, arrival{in: left, label: name + "-left", reshard: s.left.reshard, by: s.left.by, names: s.left.names, group: d.group, keep: keep, schema: from.schema}, from)
+	l, err := b.arrive(d.out, arrival{in: left, label: name + "-left", reshard: s.left.reshard, by: s.left.by, names: s.left.names, group: d.group, keep: keep, schema: from.schema, nulls: s.Kind != operators.InnerJoin}, from)
 	if err != nil {
 		return place{}, err
 	}
-	r, err := b.arrive(d.out, arrival{in: right, label: name + "-right", reshard: s.other.reshard, by: s.other.by, names: s.other.names, group: s.right, keep: only(b.need[right], right.schema)}, table)
+	r, err := b.arrive(d.out, arrival{in: right, label: name + "-right", reshard: s.other.reshard, by: s.other.by, names: s.other.names, group: s.right, keep: only(b.need[right], right.schema), nulls: s.Kind == operators.OuterJoin}, table)
 	if err != nil {
 		return place{}, err
 	}
@@ -504,7 +504,7 @@ func (b *builder) version(d *derivation, at place) place {
 // the newest version of each row winning.
 func (b *builder) settle(d *derivation, at place) (place, error) {
 	left := d.in[0]
-	back := b.repartition(d.out, &stream{table: true, timeless: left.timeless && d.in[1].timeless}, d.out.id()+"-back", at, left.group, nil)
+	back := b.repartition(d.out, &stream{table: true, timeless: left.timeless && d.in[1].timeless}, d.out.id()+"-back", at, left.group, nil, false)
 	version := back.schema.Lookup(operators.VersionColumn)
 	if version < 0 {
 		return at, fmt.Errorf("the column %q is not there", operators.VersionColumn)

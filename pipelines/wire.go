@@ -161,7 +161,10 @@ func sourceDecoder(s *Source, schema *engine.Schema) (func() engine.Decoder, err
 	return kind.New(schema, opts)
 }
 
-func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, names []string, every time.Duration) func(*engine.Context) (engine.Operator, error) {
+func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, names []string, every time.Duration, nulls bool) func(*engine.Context) (engine.Operator, error) {
+	if nulls {
+		return engine.RepartitionNulls(topic, schema, key, names, every)
+	}
 	return engine.RepartitionAs(topic, schema, key, names, every)
 }
 
