@@ -13,6 +13,7 @@
 // There are only four types: Case, Judge (one JVM for all cases of a run), the
 // leat side of a case, and the comparison. The tests have the build tag oracle
 // and run with make test-oracle; they want a JDK 17 and Maven. Where leat means
-// to differ, docs/semantics.md says so, and a case in testdata shows it. To add
-// an operator: one case in Oracle.java, one in yaml_test.go, a generator.
+// to differ, docs/semantics.md says so, and the generator (Case.fair) leaves it
+// out or the comparison allows for it. To add an operator: one case in
+// Oracle.java, one in pipeline_test.go, its settings in generate_test.go.
 package oracle
