@@ -84,8 +84,9 @@ type Source struct {
 	LastOnly  bool // validate: columns
 	Errors    *Errors
 	History   time.Duration // of a table
-	table     bool          // under tables:
-	broken    bool          // an error was reported that leaves its schema unknown
+	wire      sourceWire
+	table     bool // under tables:
+	broken    bool // an error was reported that leaves its schema unknown
 }
 
 // Column is one declared column; a nested one has its path as name.
@@ -173,6 +174,7 @@ type KafkaSink struct {
 	OnlyFinal Word
 	RFC3339   bool
 	Now       bool // timestamp: now
+	wire      sinkWire
 }
 
 // SSESink is a live view.

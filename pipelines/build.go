@@ -119,7 +119,7 @@ func written(s *Sink, in *stream) []string {
 		names, drop = append(append(names, key...), group...), s.Kafka.Drop
 	}
 	for _, f := range in.schema.Fields {
-		if !slices.ContainsFunc(drop, func(w Word) bool { return w.Text == f.Name }) {
+		if !slices.Contains(in.hidden, f.Name) && !slices.ContainsFunc(drop, func(w Word) bool { return w.Text == f.Name }) {
 			names = append(names, f.Name)
 		}
 	}
@@ -187,7 +187,7 @@ func (b *builder) nodes() error {
 func (b *builder) source(s *Source, in *stream) error {
 	var fields []engine.Field
 	for _, f := range in.schema.Fields {
-		if b.need[in][f.Name] || f.Name == s.EventTime.Text || s.Format.Text != "json" || s.table && slices.Contains(in.key, f.Name) {
+		if b.need[in][f.Name] || f.Name == s.EventTime.Text || isValue(s.Format.Text) || s.table && slices.Contains(in.key, f.Name) {
 			fields = append(fields, f)
 		}
 	}

@@ -110,8 +110,18 @@ func (k *checker) source(s *Source) *stream {
 			out.lists[c.Field.Name] = c.elem()
 		}
 	}
+	fields = append(fields, out.ownColumns(fields)...)
 	out.schema = engine.NewSchema(fields...)
 	if s.broken {
+		return out
+	}
+	if _, err := sourceDecoder(s, out.schema); err != nil {
+		at := s.Format.node
+		if at == nil {
+			at = s.Name.node
+		}
+		k.fail(at, "format", "", "%s", err)
+		out.broken = true
 		return out
 	}
 	for _, w := range s.Key {
@@ -252,6 +262,9 @@ func (k *checker) onlySource(at *node, who string) *stream {
 	if len(found) == 1 {
 		return k.streams[found[0].Name.Text]
 	}
+	if len(found) == 0 && len(k.p.Sources) > 0 && k.p.Sources[0].Name.Given() {
+		k.fail(at, "missing-key", "write input: "+k.p.Sources[0].Name.Text, "%s needs the key \"input\", as there are only tables", who)
+	}
 	if len(found) > 1 {
 		k.fail(at, "missing-key", "write input: "+found[0].Name.Text, "%s needs the key \"input\", as there are several sources", who)
 	}
@@ -323,7 +336,7 @@ func (k *checker) alertSink(a *AlertSink, in *stream) {
 		}
 	}
 	rows := &derivation{reads: map[string]bool{}}
-	columns := scope{schema: in.schema, lists: in.lists}
+	columns := scope{schema: in.visible(), lists: in.lists}
 	a.when, a.resolve = k.compile.condition(a.When, columns, rows), k.compile.condition(a.Resolve, columns, rows)
 	if a.When == nil && !in.table && a.ResolveAfter == 0 {
 		k.warn(a.URL.node, "alert", "set when: …, or resolve_after: …", "every row fires and nothing resolves: there will be one alert for each key")
@@ -339,6 +352,8 @@ func (k *checker) kafkaSink(s *Sink, in *stream) {
 	}
 	if len(s.Kafka.Drop) >= len(in.schema.Fields) {
 		k.fail(s.node, "value", "", "no column is left")
+	} else {
+		k.sinkFormat(s, in)
 	}
 	if !s.Kafka.HasKey && in.grouped && in.group == nil {
 		k.fail(s.node, "missing-key", "write key: […]", "the map %q dropped a column of the key: this sink needs the key \"key\"", in.lostGroup)

@@ -18,6 +18,7 @@ type Config struct {
 	Memory             int64  // bytes for tables
 	HTTP, Admin        string // listen addresses
 	Hosts              []string
+	SchemaRegistry     SchemaRegistry
 }
 
 // configKinds is leat.yaml in a table, as kinds is the language.
@@ -31,8 +32,16 @@ var configKinds = []*Kind{
 		{Name: "transaction_timeout", Type: "duration", Default: "10s", Doc: "How long a transaction may be open. A dead worker that nobody fenced holds readers of committed data back for so long."},
 		{Name: "memory", Type: "size", Default: "1GiB", Doc: "Memory for tables; state above it is read from disk."},
 		{Name: "listen", Type: "listen", Group: "listen", Doc: "Addresses."},
+		{Name: "schema_registry", Type: "schema_registry", Group: "schema_registry", Doc: "Where the schemas of avro and protobuf values are."},
 	}},
-	{Group: "tls", Doc: "Encryption to the brokers.", Keys: []Key{
+	{Group: "schema_registry", Doc: "A Confluent-compatible schema registry.", Keys: []Key{
+		{Name: "url", Type: "address", Doc: "For example `https://registry.example.org`; several addresses of one registry with commas. `LEAT_SCHEMA_REGISTRY` comes first."},
+		{Name: "user", Type: "text", Doc: "For basic authentication."},
+		{Name: "password", Type: "text", Doc: "`${file:/run/secrets/registry}` reads a file; never printed."},
+		{Name: "token", Type: "text", Doc: "A bearer token, in place of user and password."},
+		{Name: "tls", Type: "tls", Group: "tls", Doc: "`{}` uses the system's roots, as does an https url without it."},
+	}},
+	{Group: "tls", Doc: "Encryption to the brokers, or to the schema registry.", Keys: []Key{
 		{Name: "ca_file", Type: "path", Doc: "PEM file of the authorities to trust."},
 		{Name: "cert_file", Type: "path", Doc: "Our certificate, for mutual TLS."},
 		{Name: "key_file", Type: "path", Doc: "Its key."},
@@ -81,12 +90,7 @@ func (l *loader) config(n *node, c *Config) {
 	defer f.done()
 	c.Brokers = l.texts(f.get("brokers"), "brokers")
 	if v := f.get("tls"); v != nil {
-		c.Kafka.TLS.Enabled = true
-		if t := l.fields(v, configKind("tls")); t != nil {
-			c.Kafka.TLS.CAFile, c.Kafka.TLS.CertFile = l.optional(t.get("ca_file")), l.optional(t.get("cert_file"))
-			c.Kafka.TLS.KeyFile, c.Kafka.TLS.ServerName = l.optional(t.get("key_file")), l.optional(t.get("server_name"))
-			t.done()
-		}
+		c.Kafka.TLS = l.tls(v)
 	}
 	if v := f.get("sasl"); v != nil {
 		if s := l.fields(v, configKind("sasl")); s != nil {
@@ -122,6 +126,25 @@ func (l *loader) config(n *node, c *Config) {
 			a.done()
 		}
 	}
+	if s := l.fields(f.get("schema_registry"), configKind("schema_registry")); s != nil {
+		r := &c.SchemaRegistry
+		r.URL, r.Token = l.optional(s.get("url")), l.optional(s.get("token"))
+		r.User, r.Password = l.optional(s.get("user")), l.optional(s.get("password"))
+		if v := s.get("tls"); v != nil {
+			r.TLS = l.tls(v)
+		}
+		s.done()
+	}
+}
+
+func (l *loader) tls(n *node) kafka.TLS {
+	c := kafka.TLS{Enabled: true}
+	if t := l.fields(n, configKind("tls")); t != nil {
+		c.CAFile, c.CertFile = l.optional(t.get("ca_file")), l.optional(t.get("cert_file"))
+		c.KeyFile, c.ServerName = l.optional(t.get("key_file")), l.optional(t.get("server_name"))
+		t.done()
+	}
+	return c
 }
 
 func (l *loader) optional(n *node) string {

@@ -92,6 +92,7 @@ func (d *derivation) keyed() {
 	for _, g := range d.group {
 		out.group = append(out.group, g.name)
 	}
+	out.hidden = nil
 	out.record, out.window, out.windowed, out.update, out.results = false, nil, false, false, false
 }
 

@@ -12,6 +12,7 @@ type Key struct {
 	Name     string
 	Type     string // for people: "duration", "list of columns", …
 	Required bool
+	Unless   string // this key: then it is not required
 	Default  string
 	Doc      string
 	Group    string   // the group of constructs that stand under this key, for "belongs under …"
@@ -64,7 +65,7 @@ var kinds = []*Kind{
 		{Name: "name", Type: "pipeline name", Required: true, Doc: "Application id: consumer group, prefix of internal topics and of state. `[a-z0-9][a-z0-9-]{0,59}`."},
 		{Name: "description", Type: "text", Doc: "One line for people; shown by `leat explain` and on the dashboard."},
 		{Name: "vars", Type: "mapping of constants", Doc: "Typed constants: `vars.limit` in expressions. The type follows the text: `1` int, `1.5` double, `true` bool, anything else or quoted: string."},
-		{Name: "sources", Type: "mapping name: source", Required: true, Group: "source", Doc: "Streams that are read.", Not: []string{"source", "inputs", "input"}},
+		{Name: "sources", Type: "mapping name: source", Required: true, Unless: "tables", Group: "source", Doc: "Streams that are read.", Not: []string{"source", "inputs", "input"}},
 		{Name: "tables", Type: "mapping name: table", Group: "table", Doc: "Topics read as the newest row per key."},
 		{Name: "transforms", Type: "list of transforms", Group: "transform", Doc: "What happens to the rows, in order.", Not: []string{"processors", "steps", "operators"}},
 		{Name: "sinks", Type: "list of sinks", Required: true, Group: "sink", Doc: "Where results go.", Not: []string{"outputs", "output", "sink"}},
@@ -77,15 +78,18 @@ var kinds = []*Kind{
 		{Name: "type", Type: "kafka", Default: "kafka", Doc: "Kind of source."},
 		{Name: "topic", Type: "topic", Doc: "The topic to read; or `topics`."},
 		{Name: "topics", Type: "list of topics", Doc: "Several topics with one schema."},
-		{Name: "format", Type: "json, string or bytes", Default: "json", Doc: "How values are encoded. `string` and `bytes` have one column, `value`."},
-		{Name: "schema", Type: "mapping column: type", Doc: "Columns to read: `string int double bool timestamp bytes any`, `timestamp(s|ms|us|ns)`, lists `[double]`, nested `{lat: double}` (addressed as `loc.lat`). Others are not read.", Not: []string{"fields", "columns"}},
+		{Name: "format", Type: "json, avro, protobuf, csv, string or bytes", Default: "json", Doc: "How values are encoded. `string` and `bytes` have one column, `value`."},
+		{Name: "schema", Type: "mapping column: type", Doc: "Columns to read: `string int double bool timestamp bytes any`, `timestamp(s|ms|us|ns)`, lists `[double]`, nested `{lat: double}` (addressed as `loc.lat`). Others are not read. Avro and protobuf may leave it to their own schema.", Not: []string{"fields", "columns"}},
+		{Name: "subject", Type: "text", Default: "`<topic>-value`", Doc: "Where the schema registry has the schema of avro or protobuf values."},
+		{Name: "schema_file", Type: "path", Doc: "An `.avsc` or `.proto` file, relative to this one: values are bare, all of this schema."},
+		{Name: "message", Type: "text", Default: "the first of the file", Doc: "The protobuf message of the schema."},
 		{Name: "key", Type: "list of columns", Doc: "The record key already carries these columns: grouping by them (and more) needs no repartition."},
 		{Name: "event_time", Type: "column or {field, max_future}", Default: "the record's timestamp", Group: "event_time", Doc: "Which column is the time of a row.", Not: []string{"timestamp", "time"}},
 		{Name: "watermark", Type: "watermark", Group: "watermark", Doc: "How event time moves on."},
 		{Name: "start", Type: "earliest, latest or a timestamp", Default: "earliest", Doc: "Where to begin; only where the group has no offsets yet.", Not: []string{"offset", "auto_offset_reset", "from"}},
 		{Name: "validate", Type: "full or columns", Default: "full", Doc: "`full` checks the whole JSON record; `columns` stops at the last column that is needed and does not see what is wrong behind it."},
-		{Name: "envelope", Type: "debezium or outbox", Doc: "How a change is wrapped. Not supported yet."},
-		{Name: "csv", Type: "{header, delimiter}", Doc: "Options of the csv format. Not supported yet."},
+		{Name: "envelope", Type: "debezium or outbox", Doc: "Values are changes of rows; `schema` and `key` are the row's. `debezium`: a row per change, with `op()` (`c`, `u`, `d`, `r`) and the column `before`; `outbox`: a row per event, from its payload."},
+		{Name: "csv", Type: "{header, delimiter}", Group: "csv", Doc: "Options of the csv format."},
 		{Name: "errors", Type: "errors", Group: "errors", Doc: "Error policies of this source; the pipeline's fill the gaps."},
 	}},
 	{Group: "event_time", Doc: "The long form of `event_time`.", Keys: []Key{
@@ -103,10 +107,13 @@ var kinds = []*Kind{
 		{Name: "key", Type: "list of columns", Required: true, Doc: "The columns that the record key carries: one row for each key.", Not: []string{"group_by", "primary_key"}},
 		{Name: "format", Type: "json, avro, protobuf, csv, string or bytes", Default: "json", Doc: "How values are encoded."},
 		{Name: "schema", Type: "mapping column: type", Doc: "As of a source.", Not: []string{"fields", "columns"}},
+		{Name: "subject", Type: "text", Default: "`<topic>-value`", Doc: "As of a source."},
+		{Name: "schema_file", Type: "path", Doc: "As of a source."},
+		{Name: "message", Type: "text", Default: "the first of the file", Doc: "As of a source."},
 		{Name: "event_time", Type: "column or {field, max_future}", Default: "the record's timestamp", Group: "event_time", Doc: "Which column is the time of a row."},
 		{Name: "history", Type: "duration", Doc: "Keeps versions of a row this long: a stream's row meets the one of its own time, and the newest row is that of the greatest event time. Absent: the row that came last."},
 		{Name: "broadcast", Type: "bool", Default: "false", Doc: "The whole table on every worker, so that a join needs no common key. Not supported yet."},
-		{Name: "envelope", Type: "debezium or outbox", Doc: "How a change is wrapped; deletes delete."},
+		{Name: "envelope", Type: "debezium", Doc: "Values are changes of rows; `schema` and `key` are the row's, and deletes delete."},
 		{Name: "csv", Type: "{header, delimiter}", Group: "csv", Doc: "Options of the csv format."},
 		{Name: "validate", Type: "full or columns", Default: "full", Doc: "As of a source."},
 		{Name: "errors", Type: "errors", Group: "errors", Doc: "Error policies of this table; the pipeline's fill the gaps."},
@@ -284,14 +291,16 @@ var kinds = []*Kind{
 	{Group: "sink", Name: "kafka", Doc: "Writes rows to a topic; a delete is a tombstone.", Keys: sinkKeys(
 		Key{Name: "topic", Type: "topic", Required: true, Doc: "The topic to write."},
 		Key{Name: "key", Type: "list of columns, or {columns, format}", Group: "key", Default: "the group_by columns (updates of windows: with window_start)", Doc: "The record key. One column is its text, several a JSON object."},
-		Key{Name: "format", Type: "json", Default: "json", Doc: "How values are encoded."},
+		Key{Name: "format", Type: "json, avro, protobuf, csv, string or bytes", Default: "json", Doc: "How values are encoded. `string` and `bytes` write one column."},
+		Key{Name: "csv", Type: "{header, delimiter}", Group: "csv", Doc: "Options of the csv format."},
 		Key{Name: "headers", Type: "mapping name: text", Doc: "Headers of every record."},
 		Key{Name: "drop", Type: "list of columns", Doc: "Columns that are not written.", Not: []string{"remove", "exclude"}},
 		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
 		Key{Name: "timestamps", Type: "epoch_ms or rfc3339", Default: "epoch_ms", Doc: "How timestamp columns are written."},
 		Key{Name: "timestamp", Type: "event or now", Default: "event", Doc: "The Kafka timestamp of records: the row's event time, or the time of writing where the topic would not keep event times."},
 		Key{Name: "create", Type: "bool", Default: "true", Doc: "Create the topic when it is missing. `false` is not supported yet."},
-		Key{Name: "register", Type: "bool", Doc: "Register the schema. Not supported yet."},
+		Key{Name: "register", Type: "bool", Default: "false", Doc: "Avro and protobuf: make a schema of the columns and register it; values name it. One that readers of the subject's newest could not read is refused before anything runs."},
+		Key{Name: "subject", Type: "text", Default: "`<topic>-value`", Doc: "The schema registry's name for the schemas. Without `register`: values are written with its newest schema."},
 	)},
 	{Group: "sink", Name: "sse", Doc: "A live view: `/live/<pipeline>/<sink>`.", Keys: sinkKeys(
 		Key{Name: "history", Type: "duration", Default: "1h", Doc: "Windows older than this leave the view."},
@@ -320,7 +329,7 @@ var kinds = []*Kind{
 
 	{Group: "key", Doc: "The long form of a sink's key.", Keys: []Key{
 		{Name: "columns", Type: "list of columns", Required: true, Doc: "Which columns."},
-		{Name: "format", Type: "json or text", Doc: "How the key is encoded. Other than the default: not supported yet."},
+		{Name: "format", Type: "json, avro, protobuf or text", Default: "text of one column, json of several", Doc: "How the key is encoded. With `register`, avro and protobuf keys name a schema of the subject `<topic>-key`; else they are bare."},
 	}},
 	{Group: "errors", Doc: "On a source, a transform, a sink or the pipeline, whose policies fill the gaps of the others.", Keys: []Key{
 		{Name: "dead_letter", Type: "dead_letter", Group: "dead_letter", Doc: "Where records that went wrong are kept, with their original key, value and headers."},
@@ -548,6 +557,9 @@ func writeKeys(b *strings.Builder, keys []Key) {
 		def := key.Default
 		if key.Required {
 			def = "**required**"
+			if key.Unless != "" {
+				def += ", or `" + key.Unless + "`"
+			}
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", key.Name, cell(key.Type), cell(def), cell(key.Doc))
 	}

@@ -20,7 +20,13 @@ import (
 // A folder stands for its *.yaml and *.yml files, those named *_test.yaml left
 // out: they hold tests (LoadTests).
 func Load(paths []string, env func(string) (string, bool)) (*Set, Diagnostics) {
-	l := newLoader(env)
+	return LoadWith(paths, LoadOptions{Env: env})
+}
+
+// LoadWith is Load with more to say.
+func LoadWith(paths []string, o LoadOptions) (*Set, Diagnostics) {
+	l := newLoader(o.Env)
+	l.schemas.options = o
 	set := &Set{}
 	for _, path := range l.expand(paths) {
 		for _, doc := range l.read(path) {
@@ -34,7 +40,13 @@ func Load(paths []string, env func(string) (string, bool)) (*Set, Diagnostics) {
 // LoadBytes is Load for one file that is in memory already; name is what
 // diagnostics call it.
 func LoadBytes(name string, data []byte, env func(string) (string, bool)) (*Set, Diagnostics) {
-	l := newLoader(env)
+	return LoadBytesWith(name, data, LoadOptions{Env: env})
+}
+
+// LoadBytesWith is LoadBytes with more to say.
+func LoadBytesWith(name string, data []byte, o LoadOptions) (*Set, Diagnostics) {
+	l := newLoader(o.Env)
+	l.schemas.options = o
 	set := &Set{}
 	for _, doc := range l.parse(name, data) {
 		set.Pipelines = append(set.Pipelines, l.pipeline(doc))
@@ -60,6 +72,8 @@ type loader struct {
 	diags Diagnostics
 	notes bool    // keep notes, too
 	path  []*Kind // constructs around the one being read, outermost first
+
+	schemas schemaFinder
 }
 
 func newLoader(env func(string) (string, bool)) *loader {
@@ -231,7 +245,7 @@ func (l *loader) fields(n *node, k *Kind) *fields {
 		l.fail(p.key, "unknown-key", hint, "unknown key %q in %s", p.key.text, article(k.title()))
 	}
 	for _, key := range k.Keys {
-		if key.Required && !n.has(key.Name) && !guessed[key.Name] {
+		if key.Required && !n.has(key.Name) && !guessed[key.Name] && !(key.Unless != "" && n.has(key.Unless)) {
 			l.fail(n, "missing-key", missingHint(k, key), "%s needs the key %q", article(k.title()), key.Name)
 		}
 	}

@@ -16,17 +16,22 @@ import (
 
 // sink adds the node of a sink.
 func (b *builder) sink(s *Sink, in *stream, at place) error {
+	at, err := b.unhidden(s, in, at)
+	if err != nil {
+		return err
+	}
 	n := &engine.NodeSpec{
 		Name: s.Name.Text, Kind: "sink:" + s.Kind, Inputs: []int{at.node}, Ports: at.ports(), Schema: at.schema, Table: in.table,
 		Errors: policyOf(s.Errors, b.p.Errors),
 	}
 	switch {
 	case s.Kafka != nil:
-		b.kafkaSink(n, s.Kafka, in, at.schema)
+		if err := b.kafkaSink(n, s, in, at.schema); err != nil {
+			return err
+		}
 	case s.SSE != nil:
 		b.sseSink(n, s, in, at.schema)
 	case s.Alert != nil:
-		var err error
 		if at, err = b.alert(s, in, at); err != nil {
 			return err
 		}
@@ -131,7 +136,8 @@ func contains(all, some []string) bool {
 	return true
 }
 
-func (b *builder) kafkaSink(n *engine.NodeSpec, k *KafkaSink, in *stream, schema *engine.Schema) {
+func (b *builder) kafkaSink(n *engine.NodeSpec, s *Sink, in *stream, schema *engine.Schema) error {
+	k := s.Kafka
 	key, group := kafkaKey(k, in)
 	indexes := func(names []string) []int {
 		if names == nil {
@@ -150,14 +156,20 @@ func (b *builder) kafkaSink(n *engine.NodeSpec, k *KafkaSink, in *stream, schema
 		}
 	}
 	topic := engine.Topic(k.Topic.Text)
+	f, err := k.formats(schemaName(b.p, s), in, schema)
+	if err != nil {
+		return err
+	}
 	n.New = kafka.Sink(kafka.SinkSpec{
 		Topic: topic, Schema: schema, Key: indexes(key), GroupKey: indexes(group), Drop: drop,
 		OnlyFinal: k.OnlyFinal.Given(), Style: engine.ValueStyle{RFC3339: k.RFC3339}, TimestampNow: k.Now, Headers: k.Headers, Table: in.table,
+		NewEncoder: f.value.encoder, NewKeyEncoder: f.key.encoder,
 	})
 	n.Outputs, n.EventStamps = []engine.TopicSpec{{Topic: topic}}, !k.Now
 	if key != nil {
 		n.Notes = append(n.Notes, "record key: "+textList(key))
 	}
+	return nil
 }
 
 func textList(names []string) string {

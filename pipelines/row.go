@@ -31,14 +31,17 @@ func (l *loader) record(in *stream, s *Step, at int64) record {
 		text, _ := l.text(s.raw)
 		r.value = []byte(text)
 	case s.value == nil || s.value.null:
-	case in.source.Format.Text != "json":
+	case isValue(in.source.Format.Text):
 		if text, ok := l.text(s.value); ok {
 			r.value = []byte(text)
 		}
 	case s.value.kind != mappingNode:
 		l.fail(s.value, "type", "", "a row is a mapping column: value, not %s", s.value.what())
 	default:
-		r.value = l.rowJSON(in, s.value, at)
+		before := len(l.diags)
+		if r.value = l.valueJSON(in, s.value, at); len(l.diags) == before {
+			r.value = l.encoded(in, s.value, r.value)
+		}
 	}
 	r.key, r.hasKey = l.recordKey(in, s)
 	return r
@@ -63,19 +66,17 @@ func (l *loader) recordKey(in *stream, s *Step) ([]byte, bool) {
 	case s.key != nil:
 		text, ok := l.text(s.key)
 		return []byte(text), ok
-	case len(in.source.Key) == 0 || s.value == nil || s.value.kind != mappingNode:
+	}
+	row := rowNode(in, s.value)
+	switch {
+	case len(in.source.Key) == 0 || row == nil || row.kind != mappingNode:
 		return nil, false
-	case len(in.source.Key) == 1:
-		v := lookPath(s.value, in.source.Key[0].Text)
+	case len(in.source.Key) == 1 && in.source.wire.envelope != "debezium": // whose keys are objects
+		v := lookPath(row, in.source.Key[0].Text)
 		if v == nil || v.null || v.kind != scalarNode {
 			return nil, false
 		}
-		text := string(l.columnJSON(nil, in, in.source.Key[0].Text, v, v))
-		if unquoted, err := strconv.Unquote(text); err == nil {
-			text = v.text
-			_ = unquoted
-		}
-		return []byte(text), true
+		return keyText(v, l.columnJSON(nil, in, in.source.Key[0].Text, v, v)), true
 	}
 	out := []byte{'{'}
 	for i, w := range in.source.Key {
@@ -84,7 +85,7 @@ func (l *loader) recordKey(in *stream, s *Step) ([]byte, bool) {
 		}
 		out = engine.AppendString(out, w.Text)
 		out = append(out, ':')
-		if v := lookPath(s.value, w.Text); v != nil {
+		if v := lookPath(row, w.Text); v != nil {
 			out = l.columnJSON(out, in, w.Text, v, v)
 		} else {
 			out = append(out, "null"...)

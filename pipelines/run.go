@@ -118,10 +118,11 @@ func (r *runner) step(s *Step) error {
 // ownTime is the event time that a row brings along.
 func ownTime(in *stream, s *Step) (int64, bool) {
 	w := in.source.EventTime
-	if !w.Given() || s.value == nil || s.value.kind != mappingNode {
+	row := rowNode(in, s.value)
+	if !w.Given() || row == nil || row.kind != mappingNode {
 		return 0, false
 	}
-	v := lookPath(s.value, w.Text)
+	v := lookPath(row, w.Text)
 	if v == nil || v.kind != scalarNode {
 		return 0, false
 	}
@@ -148,7 +149,7 @@ func (r *runner) expect(list []*Expectation) {
 			r.expectDead(e, dead[min(r.dead, len(dead)):])
 			continue
 		}
-		all := r.driver.Results(e.Sink.Text)
+		all := r.results(e.Sink.Text)
 		upTo[e.Sink.Text] = len(all)
 		r.expectSink(e, all, all[min(r.seen[e.Sink.Text], len(all)):])
 	}
@@ -215,6 +216,30 @@ func (r *runner) expectSink(e *Expectation, all, got []Result) {
 			r.fail(w.node, "expect", gotHint(describe(newest)), "sink %q has no such row as the newest of its key", e.Sink.Text)
 		}
 	}
+}
+
+// results are the results of a sink, as JSON.
+func (r *runner) results(sink string) []Result {
+	all := r.driver.Results(sink)
+	for _, s := range r.p.Sinks {
+		if s.Name.Text != sink {
+			continue
+		}
+		read, err := r.p.jsonOf(s)
+		if err != nil {
+			r.fail(s.node, "format", "", "%s", err)
+		}
+		if read == nil {
+			return all
+		}
+		out := make([]Result, len(all))
+		for i, g := range all {
+			out[i] = g
+			out[i].Key, out[i].Value = read(g.Key, g.Value)
+		}
+		return out
+	}
+	return all
 }
 
 func (r *runner) sinkStream(name string) *stream {

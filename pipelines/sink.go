@@ -96,17 +96,10 @@ func (l *loader) kafkaSink(f *fields) *KafkaSink {
 		if v.kind == mappingNode {
 			k := l.fields(v, mustKind("key", ""))
 			columns = k.get("columns")
-			l.keyFormat(k.get("format"), columns)
+			s.wire.keyFormat, s.wire.keyNode = l.keyFormat(k.get("format"), columns), k.get("format")
 			k.done()
 		}
 		s.Key = l.columns(columns)
-	}
-	if v := f.get("format"); v != nil {
-		if w, ok := l.text(v); ok && laterFormats[w] {
-			l.unsupported(v, "writing "+w)
-		} else if ok {
-			l.oneOf(v, "json")
-		}
 	}
 	s.Headers = l.headers(f.get("headers"))
 	s.Drop = l.columns(f.get("drop"))
@@ -124,27 +117,25 @@ func (l *loader) kafkaSink(f *fields) *KafkaSink {
 			l.unsupported(v, "create: false")
 		}
 	}
-	if v := f.get("register"); v != nil {
-		if register, ok := l.bool(v); ok && register {
-			l.unsupported(v, "registering a schema")
-		}
-	}
+	l.sinkWire(s, f)
 	return s
 }
 
-// keyFormat takes what is the default anyway: text of one column, JSON of more.
-func (l *loader) keyFormat(n, columns *node) {
+// keyFormat is the format of a key; "" is the default: the text of one column,
+// a JSON object of several.
+func (l *loader) keyFormat(n, columns *node) string {
 	if n == nil {
-		return
+		return ""
 	}
-	format, ok := l.oneOf(n, "json", "text", "avro", "protobuf")
-	if !ok || columns == nil {
-		return
+	format, _ := l.oneOf(n, "json", "text", "avro", "protobuf")
+	single := columns != nil && len(columns.items) == 1
+	switch {
+	case format == "text" && !single && columns != nil:
+		l.fail(n, "value", "write format: json", "text is of one column")
+	case format == "text" && single, format == "json" && !single:
+		return ""
 	}
-	single := len(columns.items) == 1
-	if (format == "text" && !single) || (format == "json" && single) || format == "avro" || format == "protobuf" {
-		l.unsupported(n, "this key format")
-	}
+	return format
 }
 
 func (l *loader) sseSink(f *fields) *SSESink {

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,9 +15,6 @@ const (
 	defaultIdleTimeout    = 30 * time.Second
 	defaultMaxFuture      = 30 * time.Minute
 )
-
-// laterFormats are known to the language and not read yet.
-var laterFormats = map[string]bool{"avro": true, "protobuf": true, "csv": true}
 
 // source reads one entry of sources.
 func (l *loader) source(pr pair) *Source {
@@ -35,8 +33,6 @@ func (l *loader) source(pr pair) *Source {
 	f := l.fields(pr.value, k)
 	defer f.done()
 	l.sourceTopics(s, f)
-	l.unsupported(f.get("envelope"), "an envelope")
-	l.unsupported(f.get("csv"), "the csv format")
 	l.sourceColumns(s, f)
 	s.Key = l.columns(f.get("key"))
 	l.eventTime(s, f.get("event_time"))
@@ -74,8 +70,6 @@ func (l *loader) table(pr pair) *Source {
 			s.Topics = []Word{w}
 		}
 	}
-	l.unsupported(f.get("envelope"), "an envelope")
-	l.unsupported(f.get("csv"), "the csv format")
 	l.sourceColumns(s, f)
 	s.Key = l.columns(f.get("key"))
 	if v := f.get("key"); v != nil && v.kind == sequenceNode && len(v.items) == 0 {
@@ -140,32 +134,29 @@ func (l *loader) sourceColumns(s *Source, f *fields) {
 		}
 		s.Format = w
 	}
+	l.sourceWire(s, f)
 	schema := f.get("schema")
 	switch name := s.Format.Text; {
-	case laterFormats[name]:
-		l.unsupported(s.Format.node, "the "+name+" format")
+	case !slices.Contains(formatNames, name):
+		l.fail(s.Format.node, "value", didYouMean(name, formatNames), "unknown format %s", shorten(s.Format.node.raw()))
 		s.broken = true
-	case name == "string" || name == "bytes":
+	case isValue(name):
 		if schema != nil {
 			l.fail(schema, "value", "remove it", "the %s format has one column, value, and no schema", name)
 		}
 		t, _ := engine.ParseType(name)
 		s.Columns = []Column{{Name: Word{Text: "value"}, Field: engine.Field{Name: "value", Type: t}}}
-	case name == "json":
-		if schema == nil {
-			if !f.node.has("schema") {
-				l.fail(f.node, "missing-key", "schema: {user_id: string, amount: double, ts: timestamp}", "the json format needs the key \"schema\"")
-			}
-			s.broken = true
-			return
-		}
-		seen := map[string]bool{}
-		l.columnsOf(s, schema, "", seen)
+	case schema != nil:
+		l.columnsOf(s, schema, "", map[string]bool{})
 		if len(s.Columns) == 0 {
 			s.broken = true
 		}
+	case hasSchemas(name):
+		l.schemaColumns(s)
 	default:
-		l.fail(s.Format.node, "value", didYouMean(name, []string{"json", "string", "bytes", "avro", "protobuf", "csv"}), "unknown format %s", shorten(s.Format.node.raw()))
+		if !f.node.has("schema") {
+			l.fail(f.node, "missing-key", "schema: {user_id: string, amount: double, ts: timestamp}", "the %s format needs the key \"schema\"", name)
+		}
 		s.broken = true
 	}
 }

@@ -44,6 +44,9 @@ type stream struct {
 	results   bool // one row for each identity: results of windows
 	update    bool // updates come before the final row of a window
 	reads     int  // how many inputs name it
+	// hidden are columns of the schema that a sink does not write: an
+	// envelope's own.
+	hidden []string
 }
 
 // scope is the columns that an expression may read.

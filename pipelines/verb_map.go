@@ -102,6 +102,7 @@ func (m *mapStep) derive(c *compiler, t *Transform, d *derivation) {
 		c.l.fail(t.node, "value", "", "no column is left")
 	}
 	d.out.schema = schemaOf(d.columns)
+	d.out.show(assigned)
 	renamed := renames(d.columns, in.schema)
 	d.out.key = rename(in.key, renamed)
 	if in.grouped {

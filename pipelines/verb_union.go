@@ -73,6 +73,7 @@ func (s *unionStep) derive(c *compiler, t *Transform, d *derivation) {
 			out.grouped, out.group = false, nil
 		}
 		out.record = out.record && in.record
+		out.hide(in)
 		out.windowed = out.windowed && in.windowed
 		out.update = out.update || in.update
 		out.timeless = out.timeless && in.timeless

@@ -1,12 +1,10 @@
 package pipelines
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/leatstream/leat/connectors/codec"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/operators/expr"
 	"github.com/leatstream/leat/window/aggregate"
@@ -146,19 +144,6 @@ func (c *AggregateColumn) text() string {
 		s += " where " + strings.Join(strings.Fields(c.Where.Text), " ")
 	}
 	return s
-}
-
-// sourceDecoder makes the decoder of a source for the columns that are read.
-func sourceDecoder(s *Source, schema *engine.Schema) (func() engine.Decoder, error) {
-	opts := codec.Options{}
-	if s.LastOnly {
-		opts.Validate = codec.Columns
-	}
-	kind, ok := codec.Find(s.Format.Text)
-	if !ok {
-		return nil, fmt.Errorf("unknown format %q", s.Format.Text)
-	}
-	return kind.New(schema, opts)
 }
 
 func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, names []string, every time.Duration, nulls bool) func(*engine.Context) (engine.Operator, error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// SinkSpec describes a kafka sink: rows of a schema as JSON records.
+// SinkSpec describes a kafka sink: rows of a schema as records.
 type SinkSpec struct {
 	Topic  engine.Topic
 	Schema *engine.Schema
@@ -28,6 +28,12 @@ type SinkSpec struct {
 	TimestampNow bool
 	Headers      map[string]string
 	Table        bool // deletes become tombstones
+	// NewEncoder makes the encoder of values; nil: JSON, without Drop. A row
+	// that it refuses is a produce error.
+	NewEncoder func() codec.RowEncoder
+	// NewKeyEncoder makes the encoder of the Key columns; nil: the text of one,
+	// a JSON object of several.
+	NewKeyEncoder func() codec.RowEncoder
 }
 
 // Sink writes rows to a topic, in the lane's transaction.
@@ -41,7 +47,17 @@ func Sink(spec SinkSpec) func(*engine.Context) (engine.Operator, error) {
 			s.spec.GroupKey = spec.Key
 		}
 		s.samePartitionKey = slices.Equal(s.spec.GroupKey, spec.Key)
-		s.encoder = codec.NewEncoder(spec.Schema, codec.EncoderOptions{Style: spec.Style, Drop: spec.Drop})
+		newEncoder := spec.NewEncoder
+		if newEncoder == nil {
+			var err error
+			if newEncoder, err = codec.NewRowEncoder("json", spec.Schema, codec.EncoderOptions{Style: spec.Style, Drop: spec.Drop}); err != nil {
+				return nil, fmt.Errorf("write topic %s: %w", spec.Topic, err)
+			}
+		}
+		s.encoder = newEncoder()
+		if spec.NewKeyEncoder != nil && spec.Key != nil {
+			s.keyEncoder = spec.NewKeyEncoder()
+		}
 		for _, k := range sortedKeys(spec.Headers) {
 			s.headers = append(s.headers, engine.Header{Key: k, Value: []byte(spec.Headers[k])})
 		}
@@ -62,7 +78,8 @@ type sink struct {
 	spec             SinkSpec
 	ctx              *engine.Context
 	n                int
-	encoder          *codec.Encoder
+	encoder          codec.RowEncoder
+	keyEncoder       codec.RowEncoder // nil: AppendKey's form
 	samePartitionKey bool
 	headers          []engine.Header
 	scratch          []byte
@@ -89,12 +106,18 @@ func (s *sink) Process(b *engine.Batch, _ engine.Emit) error {
 		}
 		r := engine.Record{Topic: s.spec.Topic, Headers: headers}
 		s.time(&r, b, i)
-		buf, keyed := s.key(&r, b, cols, i)
+		buf, keyed, err := s.key(&r, b, cols, i)
 		k := len(buf)
-		if !deleted {
-			buf = s.encoder.AppendRow(buf, cols, i)
+		if err == nil && !deleted {
+			buf, err = s.encoder.AppendRow(buf, cols, i)
 		}
 		s.scratch = buf
+		if err != nil {
+			if err := s.ctx.Bad(engine.StageProduce, b, i, err); err != nil {
+				return err
+			}
+			continue
+		}
 		rec := s.ctx.Arena(len(buf))
 		copy(rec, buf)
 		if keyed {
@@ -111,30 +134,35 @@ func (s *sink) Process(b *engine.Batch, _ engine.Emit) error {
 }
 
 // key appends the wire key of row i to the scratch and sets the partition.
-func (s *sink) key(r *engine.Record, b *engine.Batch, cols []engine.Column, i int32) (buf []byte, keyed bool) {
+func (s *sink) key(r *engine.Record, b *engine.Batch, cols []engine.Column, i int32) (buf []byte, keyed bool, err error) {
 	buf = s.scratch[:0]
 	if s.spec.Key == nil {
 		if b.Src == nil {
 			r.Partition = engine.Partition(s.ctx.Task % s.n)
-			return buf, false
+			return buf, false, nil
 		}
 		// The record's own key; a null key stays in the input's partition.
 		if key := b.Src.Keys[i]; key != nil {
 			r.Partition = engine.PartitionOf(key, s.n)
-			return append(buf, key...), true
+			return append(buf, key...), true, nil
 		}
 		r.Partition = b.Src.Partition % engine.Partition(s.n)
-		return buf, false
+		return buf, false, nil
 	}
 	row := engine.Batch{Schema: b.Schema, Cols: cols}
 	buf, keyed = engine.AppendKey(buf, &row, s.spec.Key, i)
+	if s.keyEncoder != nil && keyed {
+		if buf, err = s.keyEncoder.AppendRow(buf[:0], cols, i); err != nil {
+			return s.scratch[:0], false, fmt.Errorf("the key: %w", err)
+		}
+	}
 	if s.samePartitionKey {
 		if keyed {
 			r.Partition = engine.PartitionOf(buf, s.n)
 		} else {
 			r.Partition = engine.Partition(s.ctx.Task % s.n)
 		}
-		return buf, keyed
+		return buf, keyed, nil
 	}
 	var ok bool
 	if s.keyBuf, ok = engine.AppendKey(s.keyBuf[:0], &row, s.spec.GroupKey, i); ok {
@@ -142,7 +170,7 @@ func (s *sink) key(r *engine.Record, b *engine.Batch, cols []engine.Column, i in
 	} else {
 		r.Partition = engine.Partition(s.ctx.Task % s.n)
 	}
-	return buf, keyed
+	return buf, keyed, nil
 }
 
 // time sets the record's timestamp: the greatest event time that contributed.

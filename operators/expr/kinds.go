@@ -45,6 +45,7 @@ var functions = []function{
 	{"median", "median(list)", 1, 1, median},
 	{"min", "min(a, b)", 1, -1, least},
 	{"offset", "offset()", 0, 0, ofRecord(tInt, recordOffset)},
+	{"op", "op()", 0, 0, changeOp},
 	{"parse_time", `parse_time(s, "%Y-%m-%d", "Europe/Berlin")`, 1, 3, parseTime},
 	{"partition", "partition()", 0, 0, ofRecord(tInt, recordPartition)},
 	{"regex_extract", "regex_extract(s, pattern, group)", 2, 3, regexExtract},

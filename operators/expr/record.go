@@ -69,3 +69,15 @@ func recordHeader(r *engine.Rows, row int32, name string, s *scratch, i int32, n
 	}
 	s.setNull(i, n)
 }
+
+// ChangeColumn is the column that op() reads: what a change event did to its
+// row. A schema has it where rows are such changes.
+const ChangeColumn = "__op"
+
+// changeOp makes op().
+func changeOp(c *compiler, k call) (*node, error) {
+	if c.env.Schema == nil || c.env.Schema.Lookup(ChangeColumn) < 0 {
+		return nil, k.at.errorf("take it into a column with a map before", "op() is known only of rows of a source with envelope: debezium")
+	}
+	return c.identifier(ChangeColumn, k.at)
+}
