@@ -43,7 +43,9 @@ type tableTrial struct {
 	log  []string
 }
 
-func (x *tableTrial) say(format string, args ...any) { x.log = append(x.log, fmt.Sprintf(format, args...)) }
+func (x *tableTrial) say(format string, args ...any) {
+	x.log = append(x.log, fmt.Sprintf(format, args...))
+}
 
 func (x *tableTrial) fail(format string, args ...any) {
 	x.t.Helper()
