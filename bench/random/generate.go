@@ -20,6 +20,7 @@ type maker struct {
 	c     *Case
 	scale int64 // ms: distances in time are small multiples of it
 	names int
+	whole bool   // no null in k, n and u: joins that keep rows without a key lose those that move
 	only  string // kinds of steps to try; "": all that run
 }
 
@@ -31,6 +32,7 @@ func Generate(seed uint64, only string) *Case {
 	m.c.Partitions = []int{1, 1, 2, 3, 4}[m.r.IntN(5)]
 	m.scale = []int64{1, 10, 1000}[m.r.IntN(3)]
 	m.pipeline()
+	m.whole = slices.ContainsFunc(m.c.Spec.Steps, func(s *naive.Step) bool { return s.Type == "join" && s.Kind != "inner" })
 	for _, s := range m.c.Spec.Sources {
 		m.c.Records[s.Name] = m.rows(s)
 	}
@@ -87,8 +89,14 @@ func (m *maker) source(name string) *naive.Source {
 		}
 		s.Cols = append(s.Cols, c)
 	}
+	if m.one(3) {
+		s.Cols = append(s.Cols, naive.Col{Name: "l", Type: naive.Ints})
+	}
 	if m.one(10) {
 		s.EventTime = ""
+	}
+	if m.one(3) {
+		s.Disorder = 2 * naive.Calm
 	}
 	switch m.r.IntN(5) {
 	case 0, 1:
@@ -102,6 +110,9 @@ func (m *maker) source(name string) *naive.Source {
 // table makes a table's source, keyed by k, n or both.
 func (m *maker) table(name string, key ...string) *naive.Source {
 	s := &naive.Source{Name: name, Table: true, Key: key}
+	if m.one(4) {
+		s.History = m.span(1, 60)
+	}
 	for _, c := range []naive.Col{{Name: "k", Type: naive.String}, {Name: "n", Type: naive.Int}, {Name: "x", Type: naive.Int}, {Name: "w", Type: naive.String}} {
 		s.Cols = append(s.Cols, c)
 	}
@@ -131,9 +142,9 @@ func (m *maker) rows(s *naive.Source) []naive.Record {
 		at := now
 		switch m.r.IntN(8) {
 		case 0:
-			at -= m.r.Int64N(s.Disorder + m.scale + 1)
+			at -= m.r.Int64N(min(s.Disorder, 6*m.scale) + m.scale + 1)
 		case 1:
-			at -= m.r.Int64N(2*s.Disorder + 12*m.scale)
+			at -= m.r.Int64N(2*min(s.Disorder, 6*m.scale) + 12*m.scale)
 		case 2:
 			at += m.r.Int64N(3) - 1
 		}
@@ -181,6 +192,10 @@ func (m *maker) keepKey(s *naive.Source, r *naive.Record, kinds int) {
 			r.Value[k] = keys[m.r.IntN(kinds)]
 		}
 	}
+	r.KeyV = map[string]any{}
+	for _, k := range s.Key {
+		r.KeyV[k] = r.Value[k]
+	}
 }
 
 // value makes a value of a column; there is false where the column is missing.
@@ -191,7 +206,7 @@ func (m *maker) value(c naive.Col, i, at int64, kinds int) (v any, there bool) {
 	case "ts":
 		return at, true
 	}
-	if m.one(14) {
+	if m.one(14) && !(m.whole && (c.Name == "k" || c.Name == "n" || c.Name == "u")) {
 		return nil, m.one(2)
 	}
 	switch c.Name {
@@ -243,7 +258,9 @@ func (m *maker) key(s *naive.Source, r *naive.Record) {
 		return
 	}
 	value := r.Value
-	if value == nil || r.Bad {
+	if s.Table {
+		value = r.KeyV
+	} else if value == nil || r.Bad {
 		value = map[string]any{}
 		for _, k := range s.Key {
 			value[k], _ = m.value(naive.Col{Name: k}, 0, 0, len(keys))
@@ -358,6 +375,15 @@ func (m *maker) relations() map[string]*naive.Relation {
 func (m *maker) pipeline() {
 	spec := m.c.Spec
 	spec.Sources = append(spec.Sources, m.source("s1"))
+	if m.one(3) {
+		spec.Sources = append(spec.Sources, m.source("s2"))
+	}
+	if m.one(3) {
+		spec.Sources = append(spec.Sources, m.table("u1", pick(m, []string{"k"}, []string{"n"}, []string{"k", "n"})...))
+	}
+	if m.one(6) {
+		spec.Sources = append(spec.Sources, m.table("u2", pick(m, []string{"k"}, []string{"n"})...))
+	}
 	for range 1 + m.r.IntN(3) {
 		m.step()
 	}
@@ -381,13 +407,10 @@ func (m *maker) pipeline() {
 		if isSource(spec, name) && (used[name] || len(spec.Steps) > 0) && !m.one(8) {
 			continue
 		}
-		if isSource(spec, name) && spec.SourceOf(name).Table {
-			continue
-		}
 		if !used[name] || risky || m.one(3) {
 			in := all[name]
 			s := &naive.Sink{Name: m.name("out"), Input: name}
-			s.OnlyFinal = in.Update && in.Windowed && in.Type("final") != "" && !in.Moved && m.one(3)
+			s.OnlyFinal = in.Update && in.Windowed && in.Type("final") != "" && m.one(3)
 			spec.Sinks = append(spec.Sinks, s)
 		}
 	}

@@ -13,10 +13,17 @@ var makers = map[string]func(m *maker, s *naive.Step, in *naive.Relation) bool{
 	"map":       (*maker).mapping,
 	"rekey":     (*maker).rekey,
 	"aggregate": (*maker).aggregate,
+	"flat_map":  (*maker).flatMap,
+	"branch":    (*maker).branch,
+	"union":     (*maker).union,
+	"dedupe":    (*maker).dedupe,
+	"reduce":    (*maker).reduce,
+	"top":       (*maker).top,
+	"join":      (*maker).join,
 }
 
 // running are the types of steps that leat runs, as often as they are to come.
-var running = []string{"filter", "map", "rekey", "aggregate", "aggregate", "aggregate"}
+var running = []string{"filter", "map", "rekey", "aggregate", "aggregate", "aggregate", "flat_map", "branch", "union", "dedupe", "reduce", "top", "join", "join"}
 
 // step adds a random step.
 func (m *maker) step() {
@@ -38,7 +45,7 @@ func (m *maker) add(kind string) {
 	all := m.relations()
 	var names []string
 	for name, in := range all {
-		if in != nil && !isTable(m.c.Spec, name) {
+		if in != nil {
 			names = append(names, name)
 		}
 	}
@@ -51,11 +58,6 @@ func (m *maker) add(kind string) {
 	if makers[kind](m, s, all[s.Input]) {
 		m.c.Spec.Steps = append(m.c.Spec.Steps, s)
 	}
-}
-
-func isTable(spec *naive.Spec, name string) bool {
-	s := spec.SourceOf(name)
-	return s != nil && s.Table
 }
 
 func (m *maker) filter(s *naive.Step, in *naive.Relation) bool {
@@ -82,7 +84,7 @@ func (m *maker) mapping(s *naive.Step, in *naive.Relation) bool {
 		if cols := columnsOf(in, naive.Int, naive.Double); len(cols) > 0 && m.one(3) {
 			name = pick(m, cols...).Name
 		}
-		if name == "id" || slices.ContainsFunc(s.Set, func(a naive.Assign) bool { return a.Name == name }) || slices.Contains(in.Group, name) {
+		if name == "id" || name == "n" || slices.ContainsFunc(s.Set, func(a naive.Assign) bool { return a.Name == name }) || slices.Contains(in.Group, name) {
 			continue
 		}
 		s.Set = append(s.Set, naive.Assign{Name: name, Expr: m.safe(in, risky)})
@@ -120,7 +122,7 @@ func (m *maker) rekey(s *naive.Step, in *naive.Relation) bool {
 // groups makes key columns: columns of in, sometimes an expression.
 func (m *maker) groups(in *naive.Relation, least int, risky bool) []naive.Assign {
 	cols := columnsOf(in, naive.String, naive.Int, naive.Bool)
-	cols = slices.DeleteFunc(cols, func(c naive.Col) bool { return c.Name == "id" || c.Name == "a" })
+	cols = slices.DeleteFunc(cols, func(c naive.Col) bool { return c.Name == "id" || c.Name == "a" || c.Name == "rank" })
 	m.r.Shuffle(len(cols), func(i, j int) { cols[i], cols[j] = cols[j], cols[i] })
 	out := []naive.Assign{}
 	want := pick(m, 1, 1, 1, 2, 2, 0)
@@ -138,12 +140,21 @@ func (m *maker) groups(in *naive.Relation, least int, risky bool) []naive.Assign
 
 func (m *maker) aggregate(s *naive.Step, in *naive.Relation) bool {
 	s.Group = m.groups(in, 0, m.one(6))
-	if in.Table {
-		s.Update = true
-	} else if w := m.window(in); w != nil {
+	if w := m.window(s, in); w != nil {
 		s.Window = w
-		s.Update = m.one(3)
-		s.Late = pick(m, "", "", "dead_letter")
+		switch {
+		case w.Type == "count":
+			s.Update = true
+		case w.Type == "same":
+			s.Update = m.one(2) && in.WindowType() != "cumulate"
+		default:
+			// Steps of cumulate share their start, and so the key of a table's record.
+			s.Update = m.one(3) && w.Type != "cumulate"
+			s.Late = pick(m, "", "", "dead_letter")
+			if m.one(5) {
+				s.Late = m.name("late")
+			}
+		}
 	} else {
 		s.Update = true
 	}
@@ -176,7 +187,14 @@ func without(cols []naive.Col, name string) []naive.Col {
 }
 
 // window makes a window; nil: none.
-func (m *maker) window(in *naive.Relation) *naive.Window {
+func (m *maker) window(s *naive.Step, in *naive.Relation) *naive.Window {
+	shared := slices.Contains([]string{"tumbling", "hopping", "cumulate"}, in.WindowType())
+	if shared && m.one(2) {
+		return &naive.Window{Type: "same"}
+	}
+	if in.Table || in.Joined && !in.Calm {
+		return nil
+	}
 	w := &naive.Window{Type: pick(m, windows...)}
 	if m.one(3) {
 		w.Grace = m.span(1, 12)
@@ -198,12 +216,35 @@ func (m *maker) window(in *naive.Relation) *naive.Window {
 		if m.one(3) {
 			w.Offset = m.r.Int64N(w.Advance)
 		}
+	case "cumulate":
+		w.Step = m.span(1, 8)
+		w.Size = w.Step * (1 + m.r.Int64N(5))
+		if m.one(3) {
+			w.Offset = m.r.Int64N(w.Step)
+		}
+	case "session":
+		// Which sessions a row meets that comes behind time is a matter of arrival.
+		if !in.Calm && !m.inOrder(s.Group, in) {
+			return nil
+		}
+		w.Gap = m.span(1, 8)
+	case "sliding":
+		if !in.Calm {
+			return nil
+		}
+		w.Size, w.Trailing = m.span(1, 20), m.one(2)
+	case "count":
+		if !m.inOrder(s.Group, in) {
+			return nil
+		}
+		w.Grace, w.Rows, w.Full = 0, 1+m.r.IntN(6), m.one(3)
+		w.Every = 1 + m.r.IntN(w.Rows)
 	}
 	return w
 }
 
 // windows are the types of windows that leat runs, as often as they are to come.
-var windows = []string{"", "tumbling", "tumbling", "hopping", "hopping"}
+var windows = []string{"", "tumbling", "tumbling", "hopping", "hopping", "cumulate", "session", "session", "sliding", "sliding", "count"}
 
 // functions are the aggregates that may stand over in.
 func (m *maker) functions(s *naive.Step, in *naive.Relation) []string {
@@ -211,17 +252,20 @@ func (m *maker) functions(s *naive.Step, in *naive.Relation) []string {
 	if in.Table {
 		return fns
 	}
-	fns = append(fns, "min", "max")
+	fns = append(fns, "min", "max", "count_distinct", "bool_and", "bool_or")
 	// Windows that overlap are merged from panes in order of time: there what
 	// comes first is the first of the earliest pane.
-	if m.inOrder(s.Group, in) && (s.Window == nil || s.Window.Type == "tumbling") {
-		fns = append(fns, "first", "last")
+	if m.inOrder(s.Group, in) && (s.Window == nil || s.Window.Type == "tumbling" || s.Window.Type == "count") {
+		fns = append(fns, "first", "last", "earliest", "latest", "arg_min", "arg_max", "collect", "collect_set")
 	}
 	return fns
 }
 
 // inOrder tells whether the rows of a group come in one order in every run.
 func (m *maker) inOrder(group []naive.Assign, in *naive.Relation) bool {
+	if in.Merged && m.c.Partitions > 1 {
+		return false
+	}
 	return in.Ordered && (m.c.Partitions == 1 || in.Record && naive.Covered(group, in))
 }
 
@@ -254,7 +298,19 @@ func (m *maker) arguments(a *naive.Agg, in *naive.Relation) bool {
 			return true
 		}
 		return choose(naive.Int, naive.Double, naive.String)
-	case "first", "last":
+	case "bool_and", "bool_or":
+		a.Args = []*naive.Expr{m.condition(in, m.one(5))}
+		return true
+	case "arg_min", "arg_max":
+		if !choose(naive.Int, naive.Double, naive.String) {
+			return false
+		}
+		a.Args = append(a.Args, naive.ColOf(pick(m, columnsOf(in, naive.Int, naive.Double, naive.String)...)))
+		return true
+	case "collect", "collect_set":
+		a.Param = 1 + m.r.IntN(8)
+		return choose(naive.Int, naive.Double, naive.String)
+	case "first", "last", "earliest", "latest", "count_distinct":
 		return choose(naive.Int, naive.Double, naive.String)
 	}
 	return false

@@ -7,10 +7,11 @@ import (
 )
 
 var (
-	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the first case")
-	cases = flag.Int("cases", 400, "how many cases")
-	only  = flag.String("only", "", "a type of transform that every case must have")
-	yaml  = flag.Bool("yaml", false, "print every case")
+	seed    = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the first case")
+	cases   = flag.Int("cases", 400, "how many cases")
+	only    = flag.String("only", "", "a type of transform that every case must have")
+	shrinks = flag.Bool("shrink", true, "make a failing case smaller")
+	yaml    = flag.Bool("yaml", false, "print every case")
 )
 
 // TestAgainstNaive runs random pipelines over random rows, and compares what
@@ -25,8 +26,10 @@ func TestAgainstNaive(t *testing.T) {
 		if _, err := Check(c); err == nil {
 			continue
 		}
-		small := Shrink(c)
-		way, err := Check(small)
-		t.Fatalf("replay: go test ./bench/random -seed %d -cases 1 -only %q\n%s\nrun with %s:\n%v", c.Seed, *only, small, way, err)
+		if *shrinks {
+			c = Shrink(c)
+		}
+		way, err := Check(c)
+		t.Fatalf("replay: go test ./bench/random -seed %d -cases 1 -only %q\n%s\nrun with %s:\n%v", c.Seed, *only, c, way, err)
 	}
 }

@@ -2,6 +2,7 @@ package random
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/leatstream/leat/bench/random/naive"
@@ -13,8 +14,12 @@ const deadLetters = "dlq"
 // YAML writes a pipeline as a data engineer would.
 func YAML(s *naive.Spec) string {
 	var b strings.Builder
-	b.WriteString("version: 1\nname: p\nsources:\n")
+	b.WriteString("version: 1\nname: p\nsources:")
 	tables := false
+	if !slices.ContainsFunc(s.Sources, func(s *naive.Source) bool { return !s.Table }) {
+		b.WriteString(" {}")
+	}
+	b.WriteString("\n")
 	for _, in := range s.Sources {
 		if in.Table {
 			tables = true

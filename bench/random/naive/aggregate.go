@@ -15,6 +15,7 @@ type entry struct {
 	group map[string]any
 	key   string
 	args  [][]any
+	seq   int // place in the order of arrival
 }
 
 // keyText tells groups apart.
@@ -70,6 +71,7 @@ rows:
 			}
 			e.args = append(e.args, args)
 		}
+		e.seq = len(out)
 		out = append(out, e)
 	}
 	return out
@@ -99,13 +101,13 @@ func AggregateCols(s *Step) []Col {
 	for _, g := range s.Group {
 		cols = append(cols, Col{g.Name, g.Expr.Type})
 	}
-	if s.Window != nil {
+	if s.framed() {
 		cols = append(cols, Col{"window_start", Time}, Col{"window_end", Time})
 	}
 	for _, a := range s.Aggs {
 		cols = append(cols, Col{a.Name, a.Result()})
 	}
-	if s.Window != nil && s.Update {
+	if s.framed() && s.Update {
 		cols = append(cols, Col{"final", Bool})
 	}
 	return cols
@@ -124,11 +126,16 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 	if in.Table {
 		r.result.Loose[s.Name] = true
 	}
-	out := &Relation{Cols: AggregateCols(s), Group: names(s.Group), Grouped: true, Table: s.Window == nil || s.Update,
-		Windowed: s.Window != nil, Update: s.Update && s.Window != nil, window: s.Window}
+	out := &Relation{Cols: AggregateCols(s), Group: names(s.Group), Grouped: true, Table: !s.framed() || s.Update,
+		Windowed: s.framed(), Update: s.Update && s.framed(), window: s.Window}
+	if s.Window != nil && s.Window.Type == "same" {
+		out.window = in.window
+	}
 	out.PartKey = behind(s.Group, in)
-	entries := r.entries(s, in)
-	for _, b := range r.buckets(s, entries) {
+	out.Calm = true
+	buckets, late := r.buckets(s, r.entries(s, in))
+	r.late(s, in, late)
+	for _, b := range buckets {
 		v := maps.Clone(b.group)
 		time := Never
 		for _, e := range b.rows {
@@ -150,7 +157,7 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 			}
 		}
 		row := Row{V: v, Time: time, Stamp: time, Origin: Never}
-		if s.Window != nil {
+		if s.framed() {
 			v["window_start"], v["window_end"] = b.start, b.end
 			row.Time = b.end - 1
 			if b.inclusive {
@@ -164,7 +171,7 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 			ok, err := s.Having.Eval(v)
 			if err != nil {
 				r.bad(s.Name, "expression")
-				r.result.Loose[s.Name] = r.result.Loose[s.Name] || s.Update || s.Window == nil
+				r.result.Loose[s.Name] = r.result.Loose[s.Name] || out.Table
 				continue
 			}
 			if ok != true {
@@ -175,6 +182,32 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 	}
 	return out, nil
 }
+
+// late does with late rows what the step asks for.
+func (r *run) late(s *Step, in *Relation, late []entry) {
+	switch s.Late {
+	case "":
+	case "dead_letter":
+		for range late {
+			r.bad(s.Name, "late")
+		}
+	default:
+		out := *in
+		out.Rows, out.Ordered, out.Moved = nil, false, true
+		out.Record = in.Record && Covered(s.Group, in)
+		out.PartKey = behind(s.Group, in)
+		for _, e := range late {
+			if !out.Record {
+				e.row.Key = nil
+			}
+			out.Rows = append(out.Rows, e.row)
+		}
+		r.relations[s.Late] = &out
+	}
+}
+
+// framed tells whether results carry the bounds of windows.
+func (s *Step) framed() bool { return s.Window != nil && s.Window.Type != "count" }
 
 // behind is which columns decide a result's partition.
 func behind(group []Assign, in *Relation) []string {
@@ -203,8 +236,20 @@ func Covered(group []Assign, in *Relation) bool {
 	return true
 }
 
-// buckets puts entries into groups and windows; the late ones are counted.
-func (r *run) buckets(s *Step, entries []entry) []*bucket {
+// buckets puts entries into groups and windows; the late ones are given beside.
+func (r *run) buckets(s *Step, entries []entry) (out []*bucket, late []entry) {
+	if s.Window != nil {
+		switch s.Window.Type {
+		case "session":
+			return r.sessions(s, entries)
+		case "sliding":
+			return r.sliding(s, entries)
+		case "count":
+			return r.counts(s, entries), nil
+		case "same":
+			return r.same(entries), nil
+		}
+	}
 	found := map[string]*bucket{}
 	add := func(e entry, start, end int64) {
 		k := fmt.Sprintf("%s%d %d", e.key, start, end)
@@ -220,19 +265,19 @@ func (r *run) buckets(s *Step, entries []entry) []*bucket {
 			add(e, 0, 0)
 			continue
 		}
-		late, all := 0, s.Window.bounds(e.row.Time)
+		n, all := 0, s.Window.bounds(e.row.Time)
 		for _, w := range all {
 			if s.Window.late(w[1], e.row.Origin) {
-				late++
+				n++
 				continue
 			}
 			add(e, w[0], w[1])
 		}
-		if late == len(all) && s.Late == "dead_letter" {
-			r.bad(s.Name, "late")
+		if n == len(all) {
+			late = append(late, e)
 		}
 	}
-	return ordered(found)
+	return ordered(found), late
 }
 
 // ordered gives buckets in order of window end, then of their keys.

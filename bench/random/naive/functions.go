@@ -45,6 +45,9 @@ func (a *Agg) compute(args []arg) (any, error) {
 	if a.Fn == "count" {
 		return int64(len(some)), nil
 	}
+	if a.Fn == "arg_min" || a.Fn == "arg_max" {
+		return a.arg(some), nil
+	}
 	if len(some) == 0 {
 		return a.nothing(), nil
 	}
@@ -95,6 +98,8 @@ func (a *Agg) compute(args []arg) (any, error) {
 			}
 		}
 		return a.Fn == "bool_and", nil
+	case "collect", "collect_set":
+		return a.collect(some), nil
 	case "count_distinct":
 		seen := map[string]bool{}
 		for _, x := range some {
@@ -144,4 +149,40 @@ func mean(some []arg) float64 {
 // byTime sorts arguments by event time; equal times stay in order of arrival.
 func byTime(args []arg) {
 	sort.SliceStable(args, func(i, j int) bool { return args[i].time < args[j].time })
+}
+
+// arg is the value where the second argument is least or greatest, of equal
+// ones the first that came.
+func (a *Agg) arg(some []arg) any {
+	var best *arg
+	for i, x := range some {
+		if x.v[1] == nil {
+			continue
+		}
+		if best != nil {
+			if c := Compare(x.v[1], best.v[1]); a.Fn == "arg_min" && c >= 0 || a.Fn == "arg_max" && c <= 0 {
+				continue
+			}
+		}
+		best = &some[i]
+	}
+	if best == nil {
+		return nil
+	}
+	return best.v[0]
+}
+
+// collect lists the first values that came, at most as many as the limit; a
+// set lists each once.
+func (a *Agg) collect(some []arg) any {
+	out, seen := []any{}, map[string]bool{}
+	for _, x := range some {
+		k := keyText(map[string]any{"": x.v[0]}, []string{""})
+		if len(out) == a.Param.(int) || a.Fn == "collect_set" && seen[k] {
+			continue
+		}
+		seen[k] = true
+		out = append(out, x.v[0])
+	}
+	return out
 }

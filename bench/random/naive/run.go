@@ -11,6 +11,9 @@ import (
 // be by default, ms.
 const MaxFuture = 30 * 60_000
 
+// Calm is a disorder, ms, that no generated row exceeds.
+const Calm = 24 * 60 * 60_000
+
 // run is one computation: what names stand for so far, and what went wrong.
 type run struct {
 	spec      *Spec
@@ -24,6 +27,13 @@ var steps = map[string]func(*run, *Step, *Relation) (*Relation, error){
 	"map":       (*run).mapped,
 	"rekey":     (*run).rekey,
 	"aggregate": (*run).aggregate,
+	"flat_map":  (*run).flatMap,
+	"branch":    (*run).branch,
+	"union":     (*run).union,
+	"dedupe":    (*run).dedupe,
+	"reduce":    (*run).reduce,
+	"top":       (*run).top,
+	"join":      (*run).join,
 }
 
 // Run computes what the sinks must end up with: records are those of each
@@ -54,14 +64,18 @@ func (r *run) all(records map[string][]Record) error {
 			return fmt.Errorf("no step of type %q", s.Type)
 		}
 		in := r.relations[s.Input]
-		if in == nil && s.Input != "" {
+		if in == nil && s.Type != "union" {
 			return fmt.Errorf("step %s reads %q, which is not there", s.Name, s.Input)
 		}
+		// How often a changing row fails is a matter of batches.
+		r.result.Loose[s.Name] = in != nil && in.Table
 		out, err := step(r, s, in)
 		if err != nil {
 			return fmt.Errorf("step %s: %w", s.Name, err)
 		}
-		r.relations[s.Name] = out
+		if out != nil {
+			r.relations[s.Name] = out
+		}
 	}
 	return nil
 }
@@ -74,7 +88,7 @@ func (r *run) source(s *Source, records []Record) *Relation {
 	if s.Table {
 		return r.table(s, records)
 	}
-	out := &Relation{Cols: s.Cols, Record: true, PartKey: s.Key, Ordered: true}
+	out := &Relation{Cols: s.Cols, Record: true, PartKey: s.Key, Ordered: true, Calm: s.Disorder > Calm}
 	water := map[int]int64{}
 	records = slices.Clone(records)
 	sort.SliceStable(records, func(i, j int) bool { return records[i].Part < records[j].Part })
@@ -109,8 +123,9 @@ func (r *run) source(s *Source, records []Record) *Relation {
 
 // table is the newest row per key of a topic.
 func (r *run) table(s *Source, records []Record) *Relation {
-	out := &Relation{Cols: s.Cols, Table: true, Group: s.Key, Grouped: true, PartKey: s.Key}
+	out := &Relation{Cols: s.Cols, Table: true, Group: s.Key, Grouped: true, PartKey: s.Key, History: s.History, Calm: true}
 	newest := map[string]Row{}
+	times := map[string]int64{} // with a history the newest is that by event time
 	for _, rec := range records {
 		if rec.Bad {
 			r.bad(s.Name, "decode")
@@ -120,7 +135,13 @@ func (r *run) table(s *Source, records []Record) *Relation {
 			continue
 		}
 		if rec.Value == nil {
-			delete(newest, *rec.Key)
+			if _, keyed := rec.KeyV[s.Key[0]]; keyed && s.History > 0 {
+				out.Versions = append(out.Versions, Row{Time: rec.Time, KeyV: rec.KeyV})
+			}
+			if was := times[*rec.Key]; s.History == 0 || rec.Time >= was {
+				delete(newest, *rec.Key)
+				times[*rec.Key] = rec.Time
+			}
 			continue
 		}
 		at := rec.Time
@@ -132,7 +153,14 @@ func (r *run) table(s *Source, records []Record) *Relation {
 			}
 			at = v
 		}
-		newest[*rec.Key] = Row{V: noNulls(rec.Value), Time: at, Stamp: at, Origin: Never, Part: rec.Part, Off: rec.Off, Key: rec.Key}
+		row := Row{V: noNulls(rec.Value), Time: at, Stamp: at, Origin: Never, Part: rec.Part, Off: rec.Off, Key: rec.Key}
+		row.KeyV = row.V
+		if was := times[*rec.Key]; s.History == 0 || at >= was {
+			newest[*rec.Key], times[*rec.Key] = row, at
+		}
+		if s.History > 0 {
+			out.Versions = append(out.Versions, row)
+		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(newest)) {
 		out.Rows = append(out.Rows, newest[k])
@@ -310,7 +338,7 @@ func (r *run) rekey(s *Step, in *Relation) (*Relation, error) {
 		}
 		row.V = maps.Clone(row.V)
 		maps.Copy(row.V, k)
-		row.Stamp = row.Time // a repartition topic carries event times
+		row.Key = nil
 		out.Rows = append(out.Rows, row)
 	}
 	return &out, nil

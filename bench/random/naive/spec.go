@@ -136,8 +136,8 @@ type Row struct {
 	Stamp  int64          // timestamp of a sink's record
 	Part   int            // partition and offset it came from; behind a keyed step 0
 	Off    int64
-	Key    *string // the record's key
-	// Old and new rows of a table make chains; a stream has neither.
+	Key    *string        // the record's key
+	KeyV   map[string]any // of a version of a table: its key; V is nil where it was deleted
 }
 
 // Never is the origin of rows before which no time is known.
@@ -155,7 +155,12 @@ type Relation struct {
 	Record   bool     // the source's record is still behind each row
 	PartKey  []string // columns that decide the partition; nil: unknown
 	Moved    bool     // through a repartition topic of its own
-	Ordered  bool     // rows are in a defined order per partition
+	Merged   bool     // rows of one partition each of several sources, in the order in which tasks take them
+	Joined   bool     // rows of joins of streams: their lateness is the join's
+	Calm     bool     // no row is late, ever
+	Versions []Row    // of a table with a history: all changes, in order of arrival
+	History  int64
+	Ordered  bool // rows are in a defined order per partition
 	window   *Window
 }
 
@@ -188,6 +193,7 @@ type Result struct {
 type Record struct {
 	Key   *string
 	Value map[string]any // nil: a null value
+	KeyV  map[string]any // of a table: the columns of its key
 	Bad   bool           // does not decode
 	Time  int64          // Kafka timestamp
 	Part  int
@@ -202,4 +208,12 @@ func (s *Spec) SourceOf(name string) *Source {
 		}
 	}
 	return nil
+}
+
+// WindowType is the type of the windows that rows carry; "": none.
+func (r *Relation) WindowType() string {
+	if !r.Windowed || r.window == nil {
+		return ""
+	}
+	return r.window.Type
 }

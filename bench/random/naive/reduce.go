@@ -1,0 +1,104 @@
+package naive
+
+import (
+	"maps"
+	"slices"
+	"sort"
+)
+
+// reduce folds the rows of a key, one after the other, into its state.
+func (r *run) reduce(s *Step, in *Relation) (*Relation, error) {
+	out := &Relation{Group: names(s.Group), Grouped: true, Table: true, PartKey: behind(s.Group, in)}
+	for _, g := range s.Group {
+		out.Cols = append(out.Cols, Col{g.Name, g.Expr.Type})
+	}
+	out.Cols = append(out.Cols, s.State...)
+	rows := slices.Clone(in.Rows)
+	if s.ByTime {
+		sort.SliceStable(rows, func(i, j int) bool { return rows[i].Time < rows[j].Time })
+	}
+	states, groups := map[string]map[string]any{}, map[string]map[string]any{}
+	for _, row := range rows {
+		g, err := grouped(s.Group, row.V)
+		if err != nil {
+			r.bad(s.Name, "expression")
+			continue
+		}
+		if g == nil {
+			continue
+		}
+		key := keyText(g, out.Group)
+		groups[key] = g
+		now, keep, err := s.fold(row.V, states[key])
+		switch {
+		case err != nil:
+			r.bad(s.Name, "expression")
+		case keep:
+			states[key] = now
+		default:
+			delete(states, key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(states)) {
+		if states[key] == nil {
+			continue
+		}
+		v := maps.Clone(groups[key])
+		maps.Copy(v, states[key])
+		out.Rows = append(out.Rows, Row{V: v, Origin: Never})
+	}
+	return out, nil
+}
+
+// fold gives the state after a row; state nil is none.
+func (s *Step) fold(row, state map[string]any) (now map[string]any, keep bool, err error) {
+	before := state
+	if before == nil {
+		if before, err = assign(s.Init, row); err != nil {
+			return nil, false, err
+		}
+	}
+	env := maps.Clone(row)
+	for k, v := range before {
+		env["state."+k] = v
+	}
+	for _, f := range s.Folds {
+		if f.When != nil {
+			ok, err := f.When.Eval(env)
+			if err != nil {
+				return nil, false, err
+			}
+			if ok != true {
+				continue
+			}
+		}
+		if f.Delete {
+			return nil, false, nil
+		}
+		set, err := assign(f.Set, env)
+		if err != nil {
+			return nil, false, err
+		}
+		now = maps.Clone(before)
+		for _, a := range f.Set {
+			delete(now, a.Name)
+		}
+		for k, v := range set {
+			if n, ok := v.(int64); ok && stateType(s.State, k) == Double {
+				v = float64(n)
+			}
+			now[k] = v
+		}
+		return now, true, nil
+	}
+	return state, state != nil, nil
+}
+
+func stateType(cols []Col, name string) string {
+	for _, c := range cols {
+		if c.Name == name {
+			return c.Type
+		}
+	}
+	return ""
+}
