@@ -544,6 +544,7 @@ func Reference() string {
 		b.WriteString("\n")
 		writeKeys(&b, k.Keys)
 	}
+	writeRooms(&b)
 	sort.Strings(soon)
 	fmt.Fprintf(&b, "\n## Not supported yet\n\nThe language has a place for these; a file that uses them is refused with an error that names them: %s.\n", strings.Join(soon, ", "))
 	return b.String()
