@@ -106,13 +106,15 @@ var wordFragments = map[string]func(s *schemas, k Key) fragment{
 	"window":                                windowFragment,
 	"same, or a tumbling or hopping window": windowFragment,
 
-	"dashboard":   construct,
-	"dead_letter": construct,
-	"errors":      construct,
-	"listen":      construct,
-	"sasl":        construct,
-	"tls":         construct,
-	"watermark":   construct,
+	"dashboard":       construct,
+	"dead_letter":     construct,
+	"debezium":        func(*schemas, Key) fragment { return choice("debezium") },
+	"errors":          construct,
+	"listen":          construct,
+	"sasl":            construct,
+	"schema_registry": construct,
+	"tls":             construct,
+	"watermark":       construct,
 
 	"list of cases":                           constructs,
 	"list of expectations":                    constructs,
@@ -285,15 +287,22 @@ func (s *schemas) oneOf(id string, members []*Kind) fragment {
 // object is one construct: its keys and no others.
 func (s *schemas) object(k *Kind) fragment {
 	properties, required := fragment{}, []string{}
+	var either []fragment
 	for _, key := range k.Keys {
 		properties[key.Name] = s.value(k, key)
-		if key.Required {
+		switch {
+		case key.Required && key.Unless != "":
+			either = []fragment{{"required": []string{key.Name}}, {"required": []string{key.Unless}}}
+		case key.Required:
 			required = append(required, key.Name)
 		}
 	}
 	f := fragment{"type": "object", "description": k.Doc, "properties": properties, "additionalProperties": false}
 	if len(required) > 0 {
 		f["required"] = required
+	}
+	if either != nil {
+		f["anyOf"] = either
 	}
 	if k.Group == "pipeline" {
 		f["patternProperties"] = fragment{"^x-": fragment{}}
