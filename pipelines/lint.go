@@ -13,7 +13,13 @@ import (
 // Lint is Load and LoadTests with all that can be said about pipelines, notes
 // included.
 func Lint(paths []string, env func(string) (string, bool)) (*Set, Diagnostics) {
-	l := newLoader(env)
+	return LintWith(paths, LoadOptions{Env: env})
+}
+
+// LintWith is Lint with more to say.
+func LintWith(paths []string, o LoadOptions) (*Set, Diagnostics) {
+	l := newLoader(o.Env)
+	l.schemas.options = o
 	l.notes = true
 	set := &Set{}
 	for _, path := range l.expand(paths) {
@@ -22,7 +28,7 @@ func Lint(paths []string, env func(string) (string, bool)) (*Set, Diagnostics) {
 		}
 	}
 	l.finish(set)
-	l.diags = append(l.diags, LoadTests(set, TestFiles(set), env)...)
+	l.diags = append(l.diags, LoadTests(set, TestFiles(set), o.Env)...)
 	l.states(set)
 	return set, l.diags.tidy()
 }

@@ -24,7 +24,7 @@ func lintCommand() *cobra.Command {
 			if err := known(output, "text", "json", "github", "sarif"); err != nil {
 				return err
 			}
-			set, found := pipelines.Lint(args, os.LookupEnv)
+			set, found := pipelines.LintWith(args, loadOptions(""))
 			if strict {
 				found = found.Strict()
 			}

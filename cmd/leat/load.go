@@ -6,13 +6,32 @@ import (
 	"os"
 	"slices"
 
+	"github.com/leatstream/leat/connectors/registry"
 	"github.com/leatstream/leat/pipelines"
 )
 
 // load reads pipelines and prints what is wrong with them; errors end the
 // command with exit code 3. Warnings are for those who lint and run.
 func load(paths []string, stderr io.Writer, warnings bool) (*pipelines.Set, error) {
-	set, found := pipelines.Load(paths, os.LookupEnv)
+	return loadWith(paths, loadOptions(""), stderr, warnings)
+}
+
+// loadOptions are those of leat.yaml, or of the config file named.
+func loadOptions(config string) pipelines.LoadOptions {
+	return pipelines.LoadOptions{Env: os.LookupEnv, Schemas: func() (registry.Registry, error) {
+		if os.Getenv("LEAT_SCHEMA_REGISTRY") != "" && config == "" {
+			return pipelines.SchemaRegistry{}.Open(os.LookupEnv)
+		}
+		cfg, err := workerConfig(config)
+		if err != nil {
+			return nil, errors.New("the schema registry is not known: the worker's config has errors")
+		}
+		return cfg.SchemaRegistry.Open(os.LookupEnv)
+	}}
+}
+
+func loadWith(paths []string, o pipelines.LoadOptions, stderr io.Writer, warnings bool) (*pipelines.Set, error) {
+	set, found := pipelines.LoadWith(paths, o)
 	if !warnings {
 		found = slices.DeleteFunc(found, func(d pipelines.Diagnostic) bool { return d.Severity != pipelines.Error })
 	}

@@ -61,9 +61,16 @@ func pipe(files []string, f pipeFlags, stdin io.Reader, stdout, stderr io.Writer
 	if err != nil {
 		return err
 	}
+	readers, err := sinkReaders(p, topo)
+	if err != nil {
+		return err
+	}
 	d, err := engine.NewDriver(topo, engine.DriverOptions{Partitions: f.partitions, Restarts: f.restartEvery > 0, Now: time.Now().UnixMilli(),
 		Result: func(t engine.Topic, r engine.Record) {
 			if w := outputs[t]; w != nil {
+				if read := readers[t]; read != nil {
+					r.Key, r.Value = read(r.Key, r.Value)
+				}
 				writeRecord(w, r, f.records)
 			}
 		}})
@@ -73,6 +80,11 @@ func pipe(files []string, f pipeFlags, stdin io.Reader, stdout, stderr io.Writer
 	feeds, err := openSources(topo, f, d, stdin)
 	if err != nil {
 		return err
+	}
+	for _, in := range feeds.list {
+		if in.encode, err = p.RowEncoder(in.spec.Name); err != nil {
+			return err
+		}
 	}
 	n := 0
 	for {
@@ -101,6 +113,24 @@ func pipe(files []string, f pipeFlags, stdin io.Reader, stdout, stderr io.Writer
 		err = errors.Join(err, c())
 	}
 	return err
+}
+
+// sinkReaders gives what makes JSON of binary records, by topic.
+func sinkReaders(p *pipelines.Pipeline, topo *engine.Topology) (map[engine.Topic]func(key, value []byte) (k, v []byte), error) {
+	out := map[engine.Topic]func(key, value []byte) (k, v []byte){}
+	for _, sub := range topo.Subs {
+		for _, n := range sub.Nodes {
+			if !strings.HasPrefix(n.Kind, "sink") || len(n.Outputs) == 0 {
+				continue
+			}
+			read, err := p.RowDecoder(n.Name)
+			if err != nil {
+				return nil, err
+			}
+			out[n.Outputs[0].Topic] = read
+		}
+	}
+	return out, nil
 }
 
 // openSinks finds the topics of the sinks to print.
@@ -189,7 +219,8 @@ type feed struct {
 	router *engine.Router
 	line   int
 	done   bool
-	head   *engine.Record // read ahead, when several are merged
+	encode func(row []byte) ([]byte, error) // nil: lines are the values
+	head   *engine.Record                   // read ahead, when several are merged
 }
 
 func openSources(topo *engine.Topology, f pipeFlags, d *engine.Driver, stdin io.Reader) (*feeds, error) {
@@ -248,7 +279,7 @@ func (fs *feeds) next() (int, error) {
 		var first *feed
 		for _, f := range fs.list {
 			if f.head == nil && !f.done {
-				values, err := f.read(1)
+				values, err := f.read(1, true)
 				if err != nil {
 					return n, err
 				}
@@ -271,8 +302,8 @@ func (fs *feeds) next() (int, error) {
 	return n, nil
 }
 
-// read takes up to n lines; blank ones are left out.
-func (f *feed) read(n int) ([][]byte, error) {
+// read takes up to n lines, blank ones left out; rows says that a line is a row.
+func (f *feed) read(n int, rows bool) ([][]byte, error) {
 	var values [][]byte
 	for len(values) < n && !f.done {
 		line, err := f.lines.ReadBytes('\n')
@@ -282,14 +313,29 @@ func (f *feed) read(n int) ([][]byte, error) {
 			return nil, coded{exitEnvironment, fmt.Errorf("read source %q: %w", f.spec.Name, err)}
 		}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
+			if rows {
+				line = f.value(line)
+			}
 			values = append(values, line)
 		}
 	}
 	return values, nil
 }
 
+// value is a line in the source's format: rows are JSON objects, all else goes
+// as it is.
+func (f *feed) value(line []byte) []byte {
+	if f.encode == nil || len(line) == 0 || line[0] != '{' {
+		return line
+	}
+	if value, err := f.encode(line); err == nil {
+		return value
+	}
+	return line // it meets its error in the pipeline
+}
+
 func (f *feed) feedChunk(d *engine.Driver, n int) (int, error) {
-	values, err := f.read(n)
+	values, err := f.read(n, true)
 	if err != nil || len(values) == 0 {
 		return 0, err
 	}
@@ -311,7 +357,7 @@ type tagged struct {
 
 func (fs *feeds) nextTagged() (int, error) {
 	in := fs.list[0]
-	values, err := in.read(fs.chunk)
+	values, err := in.read(fs.chunk, false)
 	if err != nil {
 		return 0, err
 	}
@@ -333,6 +379,7 @@ func (fs *feeds) nextTagged() (int, error) {
 		if string(value) == "null" {
 			value = nil
 		}
+		value = fs.list[i].value(value)
 		var keys [][]byte
 		if key != nil {
 			keys = [][]byte{key}

@@ -40,7 +40,9 @@ func runCommand() *cobra.Command {
 		Args: minimum(1, "a pipeline file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.set = cmd.Flags().Changed
-			set, err := load(args, cmd.ErrOrStderr(), true)
+			o := loadOptions(f.config)
+			o.Run = true
+			set, err := loadWith(args, o, cmd.ErrOrStderr(), true)
 			if err != nil {
 				return err
 			}
