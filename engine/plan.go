@@ -19,9 +19,10 @@ type Plan struct {
 	Version     int               `json:"v"`
 	Fingerprint string            `json:"fingerprint"`
 	Generation  int               `json:"generation"`
-	Tasks       map[string]int    `json:"tasks"`      // by sub-topology, named by its first source
-	Partitions  map[Topic]int     `json:"partitions"` // of every topic read or written
-	Stores      map[string]string `json:"stores"`     // name to form: single
+	Tasks       map[string]int    `json:"tasks"`            // by sub-topology, named by its first source
+	Partitions  map[Topic]int     `json:"partitions"`       // of every topic read or written
+	Stores      map[string]string `json:"stores"`           // name to form: single
+	Prints      map[string]string `json:"prints,omitempty"` // store to fingerprint, to tell which has changed
 	Views       []ViewSpec        `json:"views,omitempty"`
 	Dashboard   json.RawMessage   `json:"dashboard,omitempty"`
 
@@ -43,7 +44,7 @@ var ErrNoTopic = errors.New("topic does not exist")
 // must exist; what is missing of the others is in Missing.
 func MakePlan(ctx context.Context, topo *Topology, c Cluster) (*Plan, error) {
 	p := &Plan{Version: 1, Fingerprint: topo.Fingerprint, Generation: topo.Generation, Tasks: map[string]int{}, Partitions: map[Topic]int{},
-		Stores: map[string]string{}, Views: topo.Views, Dashboard: topo.Dashboard, limits: map[Topic]Limits{}}
+		Stores: map[string]string{}, Prints: map[string]string{}, Views: topo.Views, Dashboard: topo.Dashboard, limits: map[Topic]Limits{}}
 	names := topo.topics()
 	infos, err := c.Topics(ctx, names...)
 	if err != nil {
@@ -151,9 +152,8 @@ func (p *Plan) outputs(topo *Topology, sub *SubTopology, n int, infos map[Topic]
 		}
 		add(TopicSpec{Topic: node.Errors.Topic})
 		for _, st := range node.Stores {
-			p.Stores[st.Name] = "single"
-			add(TopicSpec{Topic: topo.ChangelogTopic(st.Name), Partitions: n, Configs: map[string]string{
-				"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}})
+			p.Stores[st.Name], p.Prints[st.Name] = "single", st.Fingerprint
+			add(TopicSpec{Topic: topo.ChangelogTopic(st.Name), Partitions: n, Configs: ChangelogConfigs()})
 		}
 	}
 }
@@ -178,6 +178,12 @@ func (p *Plan) check(infos map[Topic]TopicInfo) error {
 func internalTopic(t Topic) bool {
 	s := string(t)
 	return strings.HasSuffix(s, ".changelog") || strings.HasSuffix(s, ".view") || strings.HasSuffix(s, ".repartition")
+}
+
+// ChangelogConfigs are the settings of changelogs and of the meta topic: of
+// each key the newest record is kept for ever.
+func ChangelogConfigs() map[string]string {
+	return map[string]string{"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
 }
 
 // Missing lists the topics that will be created.
@@ -282,7 +288,7 @@ func limitsOf(info TopicInfo) Limits {
 // when it is new. A plan that does not fit is refused with kind Incompatible.
 func (p *Plan) Enforce(ctx context.Context, topo *Topology, c Cluster) (created []Topic, err error) {
 	meta := topo.MetaTopic()
-	specs := append([]TopicSpec{{Topic: meta, Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}}}, p.create...)
+	specs := append([]TopicSpec{{Topic: meta, Partitions: 1, Configs: ChangelogConfigs()}}, p.create...)
 	if created, err = c.CreateTopics(ctx, specs); err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (l *loader) states(set *Set) {
 func (p *Pipeline) ownerOf(store string) Word {
 	name, _, _ := strings.Cut(store, "-")
 	for _, t := range p.Transforms {
-		if t.Name.Text == name {
+		if t.Name.Text == name || t.Was.Given() && t.Was.Text == name {
 			return t.Name
 		}
 	}
@@ -113,7 +113,7 @@ func (p *Pipeline) ownerOf(store string) Word {
 // paned tells whether a store has panes of time.
 func (p *Pipeline) paned(store string) bool {
 	for _, t := range p.Transforms {
-		if t.Name.Text != store {
+		if t.Name.Text != store && t.Was.Text != store {
 			continue
 		}
 		switch s := t.Step.(type) {

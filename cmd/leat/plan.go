@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/leatstream/leat/connectors/kafka"
+	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/pipelines"
+	"github.com/spf13/cobra"
+)
+
+func planCommand() *cobra.Command {
+	var output, brokers, config string
+	cmd := &cobra.Command{
+		Use: "plan FILE…", Short: "Show what leat run would do on a cluster: created, kept, refused; changes nothing",
+		Long: "Compares pipelines with a cluster and changes nothing: partition counts, topics to create,\n" +
+			"state that is kept or does not fit, co-partitioning of inputs that meet, retention.\n\n" +
+			"Exit code 5 where the broker cannot be reached or a source topic does not exist, 6 where\n" +
+			"leat run would refuse to start, or would join keys that their writers put elsewhere.",
+		Args: minimum(1, "a pipeline file or folder"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := known(output, "text", "json"); err != nil {
+				return err
+			}
+			set, err := load(args, cmd.ErrOrStderr(), false)
+			if err != nil {
+				return err
+			}
+			broker, err := connect(brokers, config)
+			if err != nil {
+				return err
+			}
+			defer broker.Close()
+			refused := false
+			for _, p := range set.Pipelines {
+				r, err := reviewOf(cmd.Context(), p, broker.Cluster())
+				if err != nil {
+					return err
+				}
+				if err := r.write(cmd.OutOrStdout(), output); err != nil {
+					return fmt.Errorf("write plan: %w", err)
+				}
+				refused = refused || len(r.Refused) > 0
+			}
+			if refused {
+				return coded{exitState, nil}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	cmd.Flags().StringVar(&brokers, "brokers", "", "host:port,… of Kafka or Redpanda (or LEAT_BROKERS, or leat.yaml)")
+	cmd.Flags().StringVar(&config, "config", "", "worker config (default leat.yaml, where it exists)")
+	return cmd
+}
+
+// connect opens the broker that flags, the environment or leat.yaml name.
+func connect(flag, config string) (*kafka.Broker, error) {
+	cfg, err := workerConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	brokers := cfg.Brokers
+	if env := os.Getenv("LEAT_BROKERS"); env != "" {
+		brokers = strings.Split(env, ",")
+	}
+	if flag != "" {
+		brokers = strings.Split(flag, ",")
+	}
+	if len(brokers) == 0 {
+		return nil, coded{exitUsage, errors.New("missing: --brokers, LEAT_BROKERS or brokers in leat.yaml (without a cluster: leat explain)")}
+	}
+	kc := cfg.Kafka
+	kc.Brokers, kc.Logger = brokers, slog.New(slog.DiscardHandler)
+	return kafka.Connect(kc)
+}
+
+// review is what plan says of one pipeline.
+type review struct {
+	Pipeline string             `json:"pipeline"`
+	Tasks    map[string]int     `json:"tasks,omitempty"` // by the first source of their sub-topology
+	Topics   []topicReview      `json:"topics"`
+	Stores   []engine.Change    `json:"stores,omitempty"`
+	Keys     []engine.KeyReview `json:"keys,omitempty"`
+	Warnings []string           `json:"warnings,omitempty"`
+	Refused  []string           `json:"refused,omitempty"`
+}
+
+type topicReview struct {
+	Topic      string            `json:"topic"`
+	Kind       string            `json:"kind"`
+	Becomes    string            `json:"becomes"` // created, kept, read
+	Partitions int               `json:"partitions"`
+	Settings   map[string]string `json:"settings,omitempty"` // of those to be created
+}
+
+// reviewOf asks the cluster about one pipeline.
+func reviewOf(ctx context.Context, p *pipelines.Pipeline, c engine.Cluster) (*review, error) {
+	e, topo, err := pipelines.Explain(p)
+	if err != nil {
+		return nil, coded{exitInvalid, err}
+	}
+	found, err := engine.MakeReview(ctx, topo, c)
+	if err != nil {
+		return nil, err
+	}
+	r := &review{Pipeline: topo.Pipeline, Stores: found.Changes, Keys: found.Keys, Refused: found.Refused}
+	create := map[engine.Topic]engine.TopicSpec{topo.MetaTopic(): {Partitions: 1, Configs: engine.ChangelogConfigs()}}
+	if found.Plan != nil {
+		r.Tasks = found.Plan.Tasks
+		for _, s := range found.Plan.Missing() {
+			create[s.Topic] = s
+		}
+	}
+	for _, t := range e.Topics {
+		info, spec := found.Infos[engine.Topic(t.Topic)], create[engine.Topic(t.Topic)]
+		one := topicReview{Topic: t.Topic, Kind: t.Kind, Becomes: "kept", Partitions: info.Partitions}
+		switch {
+		case t.Kind == "source":
+			one.Becomes = "read"
+		case !info.Exists && found.Plan == nil:
+			continue // what is refused has no counts
+		case !info.Exists:
+			one.Becomes, one.Partitions, one.Settings = "created", spec.Partitions, spec.Configs
+		}
+		r.Topics = append(r.Topics, one)
+		if info.Exists {
+			r.Warnings = append(r.Warnings, trouble(t, info.Configs)...)
+		}
+	}
+	return r, nil
+}
+
+// trouble is what the settings of a sink's topic would do to its results.
+func trouble(t pipelines.TopicInfo, configs map[string]string) []string {
+	var out []string
+	policy := configs["cleanup.policy"]
+	if t.OneWindow && strings.Contains(policy, "compact") {
+		out = append(out, fmt.Sprintf("%s is compacted and the record key lacks the window: of each key it keeps the newest window only", t.Topic))
+	}
+	ms, err := strconv.ParseInt(configs["retention.ms"], 10, 64)
+	if retention := time.Duration(ms) * time.Millisecond; err == nil && ms > 0 && strings.Contains(policy, "delete") && configs["message.timestamp.type"] != "LogAppendTime" && t.Age >= retention {
+		out = append(out, fmt.Sprintf("%s keeps records for %s, and results may be %s old when they are written: they would be deleted at once", t.Topic, span(retention), span(t.Age)))
+	}
+	return out
+}
+
+// span writes a duration without the units that are nought: 1h, not 1h0m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func (r *review) write(w io.Writer, output string) error {
+	if output == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(r)
+	}
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("pipeline %s", r.Pipeline)
+	tasks := make([]string, 0, len(r.Tasks))
+	for name, n := range r.Tasks {
+		tasks = append(tasks, fmt.Sprintf("%s %d", name, n))
+	}
+	slices.Sort(tasks)
+	if len(tasks) > 0 {
+		line("  tasks      %s", strings.Join(tasks, ", "))
+	}
+	for _, t := range r.Topics {
+		count := fmt.Sprintf("%d partitions", t.Partitions)
+		if t.Partitions == 1 {
+			count = "1 partition"
+		}
+		line("  %-10s topic %s (%s), %s", t.Becomes, t.Topic, t.Kind, count)
+	}
+	for _, s := range r.Stores {
+		line("  %-10s store %s", s.Becomes, s.Store)
+		if s.Was != "" {
+			line("             was %s\n             is  %s", strings.ReplaceAll(strings.TrimSpace(s.Was), "\n", "; "), strings.ReplaceAll(strings.TrimSpace(s.Is), "\n", "; "))
+		}
+	}
+	for _, k := range r.Keys {
+		family := k.Family
+		if family == "" {
+			family = "unknown"
+		}
+		if k.Samples == 0 {
+			line("  %-10s %s: no keys to tell their partitioner by", "keys", k.Topic)
+			continue
+		}
+		line("  %-10s %s: partitioner %s by %d keys, %.0f%% of them elsewhere", "keys", k.Topic, family, k.Samples, 100*k.Wrong)
+	}
+	for _, s := range r.Warnings {
+		line("  %-10s %s", "warning", s)
+	}
+	for _, s := range r.Refused {
+		line("  %-10s %s", "refused", s)
+	}
+	if len(r.Refused) == 0 {
+		line("  leat run would start")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

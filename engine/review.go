@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Review is what a start of a topology would do to a cluster, found out without
+// changing anything: leat plan.
+type Review struct {
+	Plan    *Plan // nil: there can be none, see Refused
+	InForce *Plan // nil: the pipeline has not run here
+	Infos   map[Topic]TopicInfo
+	Refused []string // why a worker would not start
+	Changes []Change
+	Keys    []KeyReview // of inputs that must be co-partitioned
+}
+
+// Change is what becomes of one store.
+type Change struct {
+	Store   string `json:"store"`
+	Becomes string `json:"becomes"` // created, kept, changed, left
+	Was     string `json:"was,omitempty"`
+	Is      string `json:"is,omitempty"`
+}
+
+// KeyReview is what a sample of a topic's keys says of who partitioned it.
+type KeyReview struct {
+	Topic   Topic   `json:"topic"`
+	Family  string  `json:"partitioner,omitempty"` // "": not known
+	Samples int     `json:"samples"`
+	Wrong   float64 `json:"wrong"` // share of the sample that is elsewhere
+}
+
+// MakeReview looks at the cluster. What keeps a worker from starting is in
+// Refused; an error is that the cluster could not be asked.
+func MakeReview(ctx context.Context, topo *Topology, c Cluster) (*Review, error) {
+	r := &Review{}
+	var err error
+	if r.Infos, err = c.Topics(ctx, topo.topics()...); err != nil {
+		return nil, err
+	}
+	if r.Plan, err = MakePlan(ctx, topo, c); err != nil {
+		if !isKind(err, Incompatible) {
+			return nil, err
+		}
+		r.Plan, r.Refused = nil, append(r.Refused, err.Error())
+		return r, nil
+	}
+	if r.Infos[topo.MetaTopic()].Exists {
+		if r.InForce, err = ReadPlan(ctx, topo.MetaTopic(), c); err != nil {
+			return nil, err
+		}
+	}
+	if r.InForce != nil {
+		if err := r.Plan.fits(r.InForce); err != nil {
+			r.Refused = append(r.Refused, err.Error())
+		}
+	}
+	r.stores()
+	if err := r.Plan.checkAges(ctx, topo, c, r.Infos, time.Now()); isKind(err, Incompatible) {
+		r.Refused = append(r.Refused, err.Error())
+	} else if err != nil {
+		return nil, err
+	}
+	return r, r.keys(ctx, topo, c)
+}
+
+func isKind(err error, k Kind) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == k
+}
+
+// stores compares the stores with those of the plan in force.
+func (r *Review) stores() {
+	var before map[string]string
+	if r.InForce != nil && r.InForce.Generation == r.Plan.Generation {
+		before = r.InForce.Prints
+		if before == nil { // of a version that kept names only
+			before = map[string]string{}
+			for name := range r.InForce.Stores {
+				before[name] = r.Plan.Prints[name]
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Plan.Prints)) {
+		is := r.Plan.Prints[name]
+		switch was, there := before[name]; {
+		case !there:
+			r.Changes = append(r.Changes, Change{Store: name, Becomes: "created"})
+		case was == is:
+			r.Changes = append(r.Changes, Change{Store: name, Becomes: "kept"})
+		default:
+			r.Changes = append(r.Changes, Change{Store: name, Becomes: "changed", Was: was, Is: is})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, there := r.Plan.Prints[name]; !there {
+			r.Changes = append(r.Changes, Change{Store: name, Becomes: "left"})
+		}
+	}
+}
+
+// keys samples the topics that meet others in one sub-topology: equal counts do
+// not help where their writers spread keys in different ways.
+func (r *Review) keys(ctx context.Context, topo *Topology, c Cluster) error {
+	for _, sub := range topo.Subs {
+		if len(sub.Sources) < 2 {
+			continue
+		}
+		first := ""
+		var firstTopic Topic
+		for _, s := range sub.Sources {
+			for _, topic := range s.Topics {
+				k := KeyReview{Topic: topic, Family: Partitioners[0].Name}
+				if !s.Repartition {
+					m, err := sampleKeys(ctx, c, topic)
+					if err != nil {
+						return err
+					}
+					k.Family, k.Samples, k.Wrong = m.Family, m.Samples, m.Wrong
+					r.Keys = append(r.Keys, k)
+				}
+				const enough = 20 // fewer agree with a family by chance
+				if k.Family == "" || !s.Repartition && k.Samples < enough {
+					continue
+				}
+				if first != "" && first != k.Family {
+					r.Refused = append(r.Refused, fmt.Sprintf("%s and %s meet in one transform, and their writers spread keys in different ways (%s, %s): put a rekey before one of them", firstTopic, topic, first, k.Family))
+				}
+				if first == "" {
+					first, firstTopic = k.Family, topic
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// sampleKeys reads the newest records of some partitions.
+func sampleKeys(ctx context.Context, c Cluster, topic Topic) (PartitionerMatch, error) {
+	const mostPartitions, mostRecords = 8, 200
+	ends, err := c.EndOffsets(ctx, topic)
+	if err != nil {
+		return PartitionerMatch{}, err
+	}
+	starts, err := c.StartOffsets(ctx, topic, Start{})
+	if err != nil {
+		return PartitionerMatch{}, err
+	}
+	var samples []KeySample
+	for i, p := range slices.Sorted(maps.Keys(ends)) {
+		if i == mostPartitions {
+			break
+		}
+		from := max(ends[p]-mostRecords, starts[p])
+		if from >= ends[p] {
+			continue
+		}
+		_, err := c.Read(ctx, TopicPartition{topic, p}, from, func(rows *Rows) error {
+			for _, key := range rows.Keys {
+				samples = append(samples, KeySample{Key: clone(key), Partition: p, Of: len(ends)})
+			}
+			return nil
+		})
+		if err != nil {
+			return PartitionerMatch{}, err
+		}
+	}
+	return MatchPartitioner(samples), nil
+}
