@@ -237,7 +237,7 @@ func failures(p engine.ErrorPolicy) string {
 // topics lists each topic once: what is read, then what is written.
 func (e *Explanation) topics(topo *engine.Topology) {
 	seen := map[engine.Topic]bool{}
-	add := func(topic engine.Topic, kind, partitions string, settings map[string]string) {
+	enter := func(topic engine.Topic, kind, partitions string, settings map[string]string) {
 		if topic == "" || topic.IsStdout() || seen[topic] {
 			return
 		}
@@ -245,7 +245,7 @@ func (e *Explanation) topics(topo *engine.Topology) {
 		e.Topics = append(e.Topics, TopicInfo{Topic: string(topic), Kind: kind, Partitions: partitions, Settings: settings})
 	}
 	for _, topic := range topo.SourceTopics() {
-		add(topic, "source", "as it has", nil)
+		enter(topic, "source", "as it has", nil)
 	}
 	for _, sub := range topo.Subs {
 		own := fmt.Sprintf("as many as sub-topology %d has tasks", sub.ID)
@@ -255,20 +255,20 @@ func (e *Explanation) topics(topo *engine.Topology) {
 				if kind == "repartition" {
 					partitions = "as many as its reader has tasks"
 				}
-				add(o.Topic, kind, partitions, o.Configs)
+				enter(o.Topic, kind, partitions, o.Configs)
 			}
 			for _, s := range n.Stores {
-				add(topo.ChangelogTopic(s.Name), "changelog", own, engine.ChangelogConfigs())
+				enter(topo.ChangelogTopic(s.Name), "changelog", own, engine.ChangelogConfigs())
 			}
 		}
 		for _, s := range sub.Sources {
-			add(s.Errors.Topic, "dead letters", own, nil)
+			enter(s.Errors.Topic, "dead letters", own, nil)
 		}
 		for _, n := range sub.Nodes {
-			add(n.Errors.Topic, "dead letters", own, nil)
+			enter(n.Errors.Topic, "dead letters", own, nil)
 		}
 	}
-	add(topo.MetaTopic(), "plan", "1", engine.ChangelogConfigs())
+	enter(topo.MetaTopic(), "plan", "1", engine.ChangelogConfigs())
 }
 
 // sinks notes what retention and compaction would do to the results of windows.
