@@ -12,10 +12,8 @@ import (
 // Driver runs a topology for tests: records in, results out, on virtual time.
 // RunTests calls it from one goroutine.
 type Driver interface {
-	// Feed gives one record to a source. hasKey false is a null key, a nil
-	// value a null value; partition -1 is chosen by the key. at is the record's
-	// Kafka timestamp, epoch ms.
-	Feed(source string, key, value []byte, hasKey bool, partition int32, at int64) error
+	// Feed gives one record to a source.
+	Feed(source string, r Fed) error
 	// AdvanceWatermark moves the watermark of all sources to t, epoch ms.
 	AdvanceWatermark(t int64) error
 	// AdvanceClock lets d pass without a row.
@@ -24,10 +22,31 @@ type Driver interface {
 	Flush() error
 	// Restart throws all tasks away and rebuilds them from their logs.
 	Restart() error
+	// Rebalance moves all tasks: some are rebuilt from older local state and the
+	// tail of their logs, the others from their logs alone.
+	Rebalance() error
 	// Results are all committed results of a sink so far, in order.
 	Results(sink string) []Result
 	// DeadLetters are all committed dead letters so far, in order.
 	DeadLetters() []Result
+	// Close gives everything up.
+	Close() error
+}
+
+// Fed is a record for a source.
+type Fed struct {
+	Key, Value []byte // a nil Value is null
+	HasKey     bool   // false: the key is null
+	Headers    []engine.Header
+	Partition  int32 // -1: by the key
+	Time       int64 // the record's Kafka timestamp, epoch ms
+}
+
+// DriverOptions say how a test's driver runs.
+type DriverOptions struct {
+	Partitions int                     // of every topic
+	Rebalances bool                    // Rebalance will be called
+	Reach      func(node, what string) // told what rows reach (engine.TaskEnv); nil: nobody asks
 }
 
 // Result is one record that a sink wrote.
@@ -46,12 +65,13 @@ type memory struct {
 	results map[engine.Topic][]Result
 }
 
-// NewMemoryDriver runs a topology in memory; partitions is that of every topic.
-func NewMemoryDriver(topo *engine.Topology, partitions int) (Driver, error) {
+// NewMemoryDriver runs a topology in memory.
+func NewMemoryDriver(topo *engine.Topology, o DriverOptions) (Driver, error) {
 	topo = patient(topo)
 	m := &memory{topo: topo, results: map[engine.Topic][]Result{}, clock: testStart.UnixMilli()}
 	var err error
-	m.driver, err = engine.NewDriver(topo, engine.DriverOptions{Partitions: partitions, Now: m.clock, Restarts: true, Result: m.result})
+	m.driver, err = engine.NewDriver(topo, engine.DriverOptions{
+		Partitions: o.Partitions, Now: m.clock, Restarts: true, Rebalances: o.Rebalances, Reach: o.Reach, Result: m.result})
 	if err != nil {
 		return nil, fmt.Errorf("open pipeline %q: %w", topo.Pipeline, err)
 	}
@@ -96,23 +116,23 @@ func copied(b []byte) []byte {
 	return append([]byte{}, b...)
 }
 
-func (m *memory) Feed(source string, key, value []byte, hasKey bool, partition int32, at int64) error {
+func (m *memory) Feed(source string, r Fed) error {
 	spec := m.source(source)
 	if spec == nil {
 		return nil // nothing reads it: its rows go nowhere
 	}
-	if !hasKey {
-		key = nil
-	} else if key == nil {
-		key = []byte{}
+	if !r.HasKey {
+		r.Key = nil
+	} else if r.Key == nil {
+		r.Key = []byte{}
 	}
-	if partition < 0 {
-		partition = 0
-		if hasKey {
-			partition = int32(engine.PartitionOf(key, m.driver.Partitions()))
+	if r.Partition < 0 {
+		r.Partition = 0
+		if r.HasKey {
+			r.Partition = int32(engine.PartitionOf(r.Key, m.driver.Partitions()))
 		}
 	}
-	m.driver.Feed(engine.Record{Topic: spec.Topics[0], Partition: engine.Partition(partition), Key: key, Value: value, Time: at})
+	m.driver.Feed(engine.Record{Topic: spec.Topics[0], Partition: engine.Partition(r.Partition), Key: r.Key, Value: r.Value, Headers: r.Headers, Time: r.Time})
 	return m.driver.Run()
 }
 
@@ -134,6 +154,10 @@ func (m *memory) AdvanceClock(d time.Duration) error { return m.driver.AdvanceCl
 func (m *memory) Flush() error { return m.driver.Flush() }
 
 func (m *memory) Restart() error { return m.driver.Restart() }
+
+func (m *memory) Rebalance() error { return m.driver.Rebalance() }
+
+func (m *memory) Close() error { return m.driver.Stop() }
 
 // Results gives what was written to the sink's topic.
 func (m *memory) Results(sink string) []Result {

@@ -393,12 +393,12 @@ var kinds = []*Kind{
 		{Name: "value", Type: "mapping or text", Doc: "The row; `null` is a null value."},
 		{Name: "raw", Type: "text", Doc: "The record's bytes as they are, in place of value."},
 		{Name: "partition", Type: "int", Default: "by the key", Doc: "Where it arrives."},
-		{Name: "headers", Type: "mapping", Doc: "Not supported yet."},
+		{Name: "headers", Type: "mapping name: text", Doc: "The record's headers."},
 	}},
 	{Group: "step", Name: "advance_watermark", Doc: "Moves all watermarks.", Keys: []Key{{Name: "advance_watermark", Type: "time", Required: true, Doc: "To this time."}}},
 	{Group: "step", Name: "advance_clock", Doc: "Lets time pass without rows.", Keys: []Key{{Name: "advance_clock", Type: "duration", Required: true, Doc: "By this much."}}},
 	{Group: "step", Name: "restart", Doc: "Rebuilds every task from its log.", Keys: []Key{{Name: "restart", Type: "true", Required: true, Doc: "`true`."}}},
-	{Group: "step", Name: "rebalance", Later: true, Doc: "Moves tasks between workers.", Keys: []Key{{Name: "rebalance", Type: "true"}}},
+	{Group: "step", Name: "rebalance", Doc: "Moves all tasks to other workers: some find older local state there and read the log's tail, others read the whole log.", Keys: []Key{{Name: "rebalance", Type: "true", Required: true, Doc: "`true`."}}},
 	{Group: "step", Name: "expect", Doc: "An expectation in between, over the results since the last one.", Keys: []Key{{Name: "expect", Type: "list of expectations", Required: true, Group: "expectation", Doc: "What holds here."}}},
 	{Group: "expectation", Name: "sink", Doc: "About a sink's results.", Keys: []Key{
 		{Name: "sink", Type: "sink", Required: true, Doc: "Which sink."},
@@ -406,10 +406,17 @@ var kinds = []*Kind{
 		{Name: "contains", Type: "list of rows", Doc: "These rows are among the results."},
 		{Name: "last", Type: "list of rows", Doc: "These rows are the newest of their keys."},
 		{Name: "none", Type: "true", Doc: "No result at all."},
+		{Name: "count", Type: "int", Doc: "So many results, whatever they are."},
+		{Name: "key", Type: "text or mapping", Doc: "With `deleted`: which row is gone."},
+		{Name: "deleted", Type: "true", Doc: "The newest result of `key` is a delete."},
+		{Name: "headers", Type: "mapping name: text", Doc: "The rows named, or counted, have these headers, too."},
 	}},
 	{Group: "expectation", Name: "dead_letter", Doc: "About dead letters.", Keys: []Key{
 		{Name: "dead_letter", Type: "int", Required: true, Doc: "How many."},
 		{Name: "stage", Type: "stage", Doc: "Only those of this stage."},
+		{Name: "reason", Type: "text", Doc: "Only those whose reason has this text in it."},
+		{Name: "key", Type: "text", Doc: "Only those of this record key; `null` is none."},
+		{Name: "value", Type: "text or mapping", Doc: "Only those of this value: its text, or the fields named of its JSON."},
 	}},
 }
 

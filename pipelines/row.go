@@ -306,8 +306,13 @@ func (l *loader) expectedRow(in *stream, n *node) (want []byte, deleted bool) {
 		return append(l.scalarJSON([]byte(`{"value":`), n, in.schema.Fields[0]), '}'), false
 	}
 	if d := n.get("deleted"); d != nil && in.schema.Lookup("deleted") < 0 {
-		if key := n.get("key"); key != nil && key.kind == mappingNode && d.text == "true" {
+		key := n.get("key")
+		if key != nil && key.kind == mappingNode && d.text == "true" {
 			return l.expectedJSON(in, key), true
+		}
+		if key != nil && key.kind == scalarNode && d.text == "true" {
+			text, _ := l.text(key)
+			return append(engine.AppendString([]byte(`{"key":`), text), '}'), true
 		}
 		l.fail(n, "type", "{key: {id: 1}, deleted: true}", "a delete names its key")
 		return nil, true

@@ -1,46 +1,107 @@
 package pipelines
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/operators"
 )
 
 // TestResult is how one test went.
 type TestResult struct {
 	Pipeline string
 	Name     string
+	Pos      Pos
 	Failures Diagnostics // empty: passed
+	Took     time.Duration
+	Edits    []Edit // what makes the failing expectations hold (TestRunner.Update)
+}
+
+// TestRunner says how tests are run. The zero value with a Driver runs them all.
+type TestRunner struct {
+	Options Options
+	Driver  func(topo *engine.Topology, o DriverOptions) (Driver, error)
+	Only    func(name string) bool // nil: all tests
+	Cover   *Coverage              // nil: not asked
+	Update  bool                   // find the Edits
 }
 
 // RunTests runs all tests of a pipeline, each on a driver of its own, and
 // reports each as it ends. It returns how many failed; an error is a pipeline
 // that does not build, or a driver that does not open.
-func RunTests(p *Pipeline, o Options, newDriver func(topo *engine.Topology, partitions int) (Driver, error), report func(TestResult)) (failed int, err error) {
-	o.Secret = secretOr(o.Secret)
-	topo, err := Build(p, o)
+func RunTests(p *Pipeline, o Options, newDriver func(topo *engine.Topology, o DriverOptions) (Driver, error), report func(TestResult)) (failed int, err error) {
+	return TestRunner{Options: o, Driver: newDriver}.Run(p, report)
+}
+
+// Run is RunTests with what the run says.
+//
+// Each test that passes is run once more, with every task rebuilt after each
+// step, in turn from its log alone and from what a worker would have on disk:
+// the results must be the same.
+func (t TestRunner) Run(p *Pipeline, report func(TestResult)) (failed int, err error) {
+	t.Options.Secret = secretOr(t.Options.Secret)
+	topo, err := Build(p, t.Options)
 	if err != nil {
 		return 0, err
 	}
-	for _, t := range p.Tests {
-		d, err := newDriver(topo, t.partitions())
-		if err != nil {
+	for _, test := range p.Tests {
+		if t.Only != nil && !t.Only(test.Name.Text) {
+			continue
+		}
+		begin := time.Now()
+		result := TestResult{Pipeline: p.Name.Text, Name: test.Name.Text, Pos: test.Name.Pos}
+		if err := t.one(p, topo, test, &result); err != nil {
 			return failed, err
 		}
-		r := &runner{p: p, loader: newLoader(nil), driver: d, at: testStart.UnixMilli(), seen: map[string]int{}}
-		r.run(t)
-		if len(r.diags) > 0 {
+		if result.Took = time.Since(begin); len(result.Failures) > 0 {
 			failed++
 		}
-		report(TestResult{Pipeline: p.Name.Text, Name: t.Name.Text, Failures: r.diags})
+		report(result)
 	}
 	return failed, nil
+}
+
+// one runs a test, and once more with moves.
+func (t TestRunner) one(p *Pipeline, topo *engine.Topology, test *Test, result *TestResult) error {
+	first, err := t.runner(p, topo, test, false)
+	if err != nil {
+		return err
+	}
+	defer first.driver.Close()
+	first.run(test)
+	result.Failures, result.Edits = first.diags, first.edits
+	if t.Cover != nil {
+		t.Cover.sinks(p, first.driver)
+	}
+	if len(first.diags) > 0 {
+		return nil
+	}
+	again, err := t.runner(p, topo, test, true)
+	if err != nil {
+		return err
+	}
+	defer again.driver.Close()
+	again.run(test)
+	if len(again.diags) == 0 {
+		again.same(test, first.driver)
+	}
+	result.Failures = again.diags
+	return nil
+}
+
+func (t TestRunner) runner(p *Pipeline, topo *engine.Topology, test *Test, moves bool) (*runner, error) {
+	o := DriverOptions{Partitions: test.partitions(), Rebalances: moves || test.rebalances()}
+	r := &runner{p: p, loader: newLoader(nil), at: testStart.UnixMilli(), seen: map[string]int{}, moves: moves, update: t.Update}
+	if t.Cover != nil && !moves {
+		r.cover, o.Reach = t.Cover, t.Cover.reach(p)
+	}
+	var err error
+	r.driver, err = t.Driver(topo, o)
+	return r, err
 }
 
 // secretOr gives a secret that is not known its name as value: tests need none.
@@ -64,6 +125,10 @@ func (t *Test) partitions() int {
 	return int(n)
 }
 
+func (t *Test) rebalances() bool {
+	return slices.ContainsFunc(t.Given, func(s *Step) bool { return s.Kind == "rebalance" })
+}
+
 // runner runs one test; its findings are diagnostics at the expectations.
 type runner struct {
 	*loader
@@ -72,12 +137,26 @@ type runner struct {
 	at     int64          // of the row before
 	seen   map[string]int // results of a sink that earlier expectations have had
 	dead   int
+	moves  bool // tasks are rebuilt after each step, and nothing is compared
+	moved  int
+	clock  bool // the clock has moved
+	cover  *Coverage
+	update bool
+	edits  []Edit
 }
 
 func (r *runner) run(t *Test) {
 	for _, s := range t.Given {
-		if err := r.step(s); err != nil {
-			r.fail(s.node, "run", "", "%s", err)
+		err := r.step(s)
+		if err == nil && r.moves {
+			err = r.move(s)
+		}
+		if err != nil {
+			text := err.Error()
+			if r.moves {
+				text = "with its tasks rebuilt after each step: " + text
+			}
+			r.fail(s.node, "run", "", "%s", text)
 			return
 		}
 	}
@@ -88,6 +167,18 @@ func (r *runner) run(t *Test) {
 	r.expect(t.Expect)
 }
 
+// move rebuilds all tasks. Who starts counts silence anew, so once the clock
+// has moved there is nothing to learn from it.
+func (r *runner) move(s *Step) error {
+	if r.clock = r.clock || s.Kind == "advance_clock"; r.clock {
+		return nil
+	}
+	if r.moved++; r.moved%2 == 0 {
+		return r.driver.Rebalance()
+	}
+	return r.driver.Restart()
+}
+
 func (r *runner) step(s *Step) error {
 	switch s.Kind {
 	case "advance_watermark":
@@ -96,6 +187,8 @@ func (r *runner) step(s *Step) error {
 		return r.driver.AdvanceClock(s.Span)
 	case "restart":
 		return r.driver.Restart()
+	case "rebalance":
+		return r.driver.Rebalance()
 	case "expect":
 		if err := r.driver.Flush(); err != nil {
 			return err
@@ -112,7 +205,8 @@ func (r *runner) step(s *Step) error {
 	}
 	r.at = at
 	rec := r.record(in, s, at)
-	return r.driver.Feed(s.Source.Text, rec.key, rec.value, rec.hasKey, s.Partition, at)
+	r.cover.fed(s.Source.Text)
+	return r.driver.Feed(s.Source.Text, Fed{Key: rec.key, Value: rec.value, HasKey: rec.hasKey, Headers: s.Headers, Partition: s.Partition, Time: at})
 }
 
 // ownTime is the event time that a row brings along.
@@ -142,6 +236,9 @@ func ownTime(in *stream, s *Step) (int64, bool) {
 
 // expect checks expectations over the results since the last ones.
 func (r *runner) expect(list []*Expectation) {
+	if r.moves {
+		return // compared as a whole, at the end
+	}
 	upTo := map[string]int{}
 	dead := r.driver.DeadLetters()
 	for _, e := range list {
@@ -161,37 +258,61 @@ func (r *runner) expect(list []*Expectation) {
 
 func (r *runner) expectDead(e *Expectation, got []Result) {
 	n := 0
-	var stages []string
+	var all []string
 	for _, d := range got {
-		stage := header(d, "leat.error.stage")
-		stages = append(stages, stage+": "+header(d, "leat.error.reason"))
-		if e.Stage == "" || e.Stage == stage {
+		all = append(all, fmt.Sprintf("%s: %s, %s", header(d, "leat.error.stage"), header(d, "leat.error.reason"), describe([]Result{d})[0]))
+		if r.isDead(e, d) {
 			n++
 		}
 	}
 	if n != e.Dead {
-		what := "dead letters"
-		if e.Stage != "" {
-			what += " of stage " + e.Stage
-		}
-		r.fail(e.node, "expect", gotHint(stages), "%d %s, not %d", n, what, e.Dead)
+		r.fail(e.node, "expect", gotHint(all), "%d dead letters%s, not %d", n, e.deadText(), e.Dead)
+		r.number(e.node.get("dead_letter"), n)
 	}
 }
 
-func header(r Result, key string) string {
-	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
-		}
+// isDead tells whether a dead letter is one of those meant.
+func (r *runner) isDead(e *Expectation, d Result) bool {
+	switch {
+	case e.Stage != "" && e.Stage != header(d, "leat.error.stage"):
+		return false
+	case !strings.Contains(header(d, "leat.error.reason"), e.Reason):
+		return false
+	case e.key != nil && (e.key.null != (d.Key == nil) || !e.key.null && !r.isText(e.key, d.Key)):
+		return false
+	case e.value == nil:
+		return true
+	case e.value.kind == mappingNode:
+		want, _ := decode(r.anyJSON(nil, e.value, engine.Invalid)).(map[string]any)
+		return wanted{row: want}.matches(Result{Value: d.Value}) && d.Value != nil
 	}
-	return ""
+	return e.value.null == (d.Value == nil) && (e.value.null || r.isText(e.value, d.Value))
 }
 
-// wanted is an expected row, ready to compare.
-type wanted struct {
-	node    *node
-	row     map[string]any
-	deleted bool
+// isText compares a record's bytes with a text, or as JSON with a mapping.
+func (r *runner) isText(n *node, got []byte) bool {
+	if n.kind != scalarNode {
+		return equal(decode(r.anyJSON(nil, n, engine.Invalid)), decode(got))
+	}
+	text, _ := r.text(n)
+	return text == string(got)
+}
+
+func (e *Expectation) deadText() string {
+	text := ""
+	if e.Stage != "" {
+		text = " of stage " + e.Stage
+	}
+	if e.Reason != "" {
+		text += fmt.Sprintf(" with %q in their reason", e.Reason)
+	}
+	if e.key != nil {
+		text += " of this key"
+	}
+	if e.value != nil {
+		text += " of this value"
+	}
+	return text
 }
 
 func (r *runner) expectSink(e *Expectation, all, got []Result) {
@@ -202,20 +323,57 @@ func (r *runner) expectSink(e *Expectation, all, got []Result) {
 	if e.None && len(got) > 0 {
 		r.fail(e.node, "expect", gotHint(describe(got)), "sink %q has %d results, not none", e.Sink.Text, len(got))
 	}
-	if e.hasExact {
-		r.exact(e, r.wanted(in, e.Values), got)
+	if e.Count >= 0 {
+		r.count(e, got)
 	}
-	for _, w := range r.wanted(in, e.Contains) {
+	if e.hasExact {
+		r.exact(e, in, got)
+	}
+	for _, w := range r.wanted(in, e.Contains, e.Headers) {
 		if !matchesAny(w, got) {
-			r.fail(w.node, "expect", gotHint(describe(got)), "sink %q has no such row", e.Sink.Text)
+			r.lacks(in, w, got, "sink %q has no such row", e.Sink.Text)
 		}
 	}
 	newest := newestPerKey(all)
-	for _, w := range r.wanted(in, e.Last) {
+	for _, w := range r.wanted(in, e.Last, e.Headers) {
 		if !matchesAny(w, newest) {
-			r.fail(w.node, "expect", gotHint(describe(newest)), "sink %q has no such row as the newest of its key", e.Sink.Text)
+			r.lacks(in, w, newest, "sink %q has no such row as the newest of its key", e.Sink.Text)
 		}
 	}
+	if e.gone == nil {
+		return
+	}
+	for _, w := range r.wanted(in, []*node{e.gone}, nil) {
+		if !matchesAny(w, newest) {
+			r.fail(e.node, "expect", gotHint(describe(newest)), "sink %q has no delete as the newest of this key", e.Sink.Text)
+		}
+	}
+}
+
+func (r *runner) count(e *Expectation, got []Result) {
+	n, with := 0, ""
+	for _, g := range got {
+		if hasHeaders(g, e.Headers) {
+			n++
+		}
+	}
+	if len(e.Headers) > 0 {
+		with = " with these headers"
+	}
+	if n != e.Count {
+		r.fail(e.node.get("count"), "expect", gotHint(describe(got)), "sink %q has %d results%s, not %d", e.Sink.Text, n, with, e.Count)
+		r.number(e.node.get("count"), n)
+	}
+}
+
+// lacks reports a row that should be among some results.
+func (r *runner) lacks(in *stream, w wanted, got []Result, format, sink string) {
+	hint := gotHint(describe(got))
+	if i := nearestResult(in, w, got); i >= 0 {
+		hint = "nearest" + ofKey(got[i]) + ": " + w.difference(got[i]) + "\n        " + hint
+		r.rewriteRow(in, w, got[i])
+	}
+	r.fail(w.node, "expect", hint, format, sink)
 }
 
 // results are the results of a sink, as JSON.
@@ -245,17 +403,33 @@ func (r *runner) results(sink string) []Result {
 func (r *runner) sinkStream(name string) *stream {
 	for _, s := range r.p.Sinks {
 		if s.Name.Text == name {
-			return r.p.checked.sinks[s]
+			return r.p.sinkRows(s)
 		}
 	}
 	return nil
 }
 
-func (r *runner) wanted(in *stream, rows []*node) []wanted {
+// sinkRows is what a sink's results look like: its input's rows, with what an
+// alert adds.
+func (p *Pipeline) sinkRows(s *Sink) *stream {
+	in := p.checked.sinks[s]
+	if in == nil || in.broken || s.Alert == nil {
+		return in
+	}
+	spec, err := operators.NewAlert(operators.AlertSpec{In: in.schema})
+	if err != nil {
+		return in
+	}
+	out := *in
+	out.schema, out.table = spec.Out, false
+	return &out
+}
+
+func (r *runner) wanted(in *stream, rows []*node, headers []engine.Header) []wanted {
 	var out []wanted
 	for _, n := range rows {
 		data, deleted := r.expectedRow(in, n)
-		w := wanted{node: n, deleted: deleted, row: map[string]any{}}
+		w := wanted{node: n, deleted: deleted, row: map[string]any{}, headers: headers}
 		if v, ok := decode(data).(map[string]any); ok {
 			w.row = v
 		}
@@ -266,9 +440,10 @@ func (r *runner) wanted(in *stream, rows []*node) []wanted {
 
 // exact wants these rows and no others, in order per key: keys may interleave
 // in any way.
-func (r *runner) exact(e *Expectation, want []wanted, got []Result) {
+func (r *runner) exact(e *Expectation, in *stream, got []Result) {
+	want := r.wanted(in, e.Values, e.Headers)
 	if len(want) != len(got) {
-		r.fail(e.node, "expect", gotHint(describe(got)), "sink %q has %d results, not %d", e.Sink.Text, len(got), len(want))
+		r.differ(e, in, want, got, -1)
 		return
 	}
 	queues := map[string][]Result{}
@@ -306,7 +481,7 @@ func (r *runner) exact(e *Expectation, want []wanted, got []Result) {
 		return false
 	}
 	if !try(0) {
-		r.fail(want[best].node, "expect", gotHint(describe(got)), "sink %q has not this row here", e.Sink.Text)
+		r.differ(e, in, want, got, best)
 	}
 }
 
@@ -332,148 +507,4 @@ func matchesAny(w wanted, got []Result) bool {
 		}
 	}
 	return false
-}
-
-// matches compares the columns named.
-func (w wanted) matches(g Result) bool {
-	row, deleted := g.row()
-	if deleted != w.deleted {
-		return false
-	}
-	for column, v := range w.row {
-		got, there := lookColumn(row, column)
-		if !there && deleted && len(w.row) == 1 {
-			got, there = string(g.Key), true // a key of one column is its text
-		}
-		if (!there && v != nil) || !equal(v, got) {
-			return false
-		}
-	}
-	return true
-}
-
-// lookColumn finds a column of a result: geo.city is city inside geo.
-func lookColumn(row map[string]any, path string) (v any, there bool) {
-	if v, there = row[path]; there {
-		return v, true
-	}
-	head, rest, nested := strings.Cut(path, ".")
-	inside, ok := row[head].(map[string]any)
-	if !nested || !ok {
-		return nil, false
-	}
-	return lookColumn(inside, rest)
-}
-
-// row is the result as a JSON object; of a delete, its key.
-func (g Result) row() (row map[string]any, deleted bool) {
-	data := g.Value
-	if data == nil {
-		data, deleted = g.Key, true
-	}
-	row, _ = decode(data).(map[string]any)
-	if !deleted && row["deleted"] == true && row["key"] != nil { // stdout's form
-		row, _ = row["key"].(map[string]any)
-		return row, true
-	}
-	return row, deleted
-}
-
-func decode(data []byte) any {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var v any
-	if d.Decode(&v) != nil {
-		return nil
-	}
-	return v
-}
-
-// equal compares JSON values; doubles within 1e-9, and texts with numbers
-// where a sink writes timestamps or large ints as text.
-func equal(want, got any) bool {
-	switch w := want.(type) {
-	case json.Number:
-		switch g := got.(type) {
-		case json.Number:
-			return equalNumbers(w, g)
-		case string:
-			if t, err := time.Parse(time.RFC3339Nano, g); err == nil {
-				return w.String() == strconv.FormatInt(t.UnixMilli(), 10)
-			}
-			return equalNumbers(w, json.Number(g))
-		}
-		return false
-	case []any:
-		g, ok := got.([]any)
-		if !ok || len(g) != len(w) {
-			return false
-		}
-		for i := range w {
-			if !equal(w[i], g[i]) {
-				return false
-			}
-		}
-		return true
-	case map[string]any:
-		g, ok := got.(map[string]any)
-		if !ok || len(g) != len(w) {
-			return false
-		}
-		for k := range w {
-			if v, there := g[k]; !there || !equal(w[k], v) {
-				return false
-			}
-		}
-		return true
-	}
-	return want == got
-}
-
-func equalNumbers(a, b json.Number) bool {
-	if a == b {
-		return true
-	}
-	if i, err := a.Int64(); err == nil {
-		if j, err := b.Int64(); err == nil {
-			return i == j
-		}
-	}
-	x, err := a.Float64()
-	if err != nil {
-		return false
-	}
-	y, err := b.Float64()
-	const tolerance = 1e-9
-	return err == nil && math.Abs(x-y) <= tolerance*max(1, math.Abs(x), math.Abs(y))
-}
-
-// describe prints results for a failure.
-func describe(got []Result) []string {
-	var out []string
-	for _, g := range got {
-		value := "deleted"
-		if g.Value != nil {
-			value = string(g.Value)
-		}
-		key := ""
-		if g.Key != nil {
-			key = " key " + strconv.Quote(string(g.Key))
-		}
-		out = append(out, fmt.Sprintf("%s%s %s", clockTime(g.Time), key, value))
-	}
-	return out
-}
-
-func gotHint(lines []string) string {
-	if len(lines) == 0 {
-		return "got nothing"
-	}
-	const most = 20
-	more := ""
-	if len(lines) > most {
-		more = fmt.Sprintf("\n        … and %d more", len(lines)-most)
-		lines = lines[:most]
-	}
-	return "got\n        " + strings.Join(lines, "\n        ") + more
 }

@@ -54,6 +54,8 @@ sinks:
   - {name: rare, type: kafka, input: few, topic: rare}
   - {name: rows, type: kafka, input: orders, topic: rows}
   - {name: text, type: stdout, input: lines}
+  - {name: hook, type: webhook, input: totals, url: "https://example.org", when: n == 2, priority: high}
+  - {name: live, type: sse, input: totals}
 errors: {dead_letter: {topic: dlq}}
 `
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/leatstream/leat/engine"
 )
 
 // testDay is the day of bare times, and testNoon where a test's clock starts.
@@ -21,7 +23,7 @@ type Test struct {
 }
 
 // Step is one thing that happens. Kind is row, advance_watermark,
-// advance_clock, restart or expect.
+// advance_clock, restart, rebalance or expect.
 type Step struct {
 	Kind      string
 	Pos       Pos
@@ -32,6 +34,7 @@ type Step struct {
 	Time      int64 // advance_watermark: epoch ms
 	Span      time.Duration
 	Expect    []*Expectation
+	Headers   []engine.Header
 	key       *node // nil: from the source's key columns
 	value     *node // nil with raw
 	raw       *node
@@ -47,8 +50,14 @@ type Expectation struct {
 	Last     []*node
 	hasExact bool // values: was written, perhaps as []
 	None     bool
-	Dead     int // number of dead letters; -1: not asked
-	Stage    string
+	Count    int // number of results; -1: not asked
+	Headers  []engine.Header
+	gone     *node  // the delete that key: and deleted: name
+	Dead     int    // number of dead letters; -1: not asked
+	Stage    string // these are of dead letters; "", nil: any
+	Reason   string
+	key      *node
+	value    *node
 	node     *node
 }
 
@@ -192,8 +201,8 @@ func (l *loader) step(n *node) *Step {
 		if v := f.get("advance_clock"); v != nil {
 			s.Span, _ = l.duration(v, 0)
 		}
-	case "restart":
-		if v := f.get("restart"); v != nil {
+	case "restart", "rebalance":
+		if v := f.get(k.Name); v != nil {
 			l.oneOf(v, "true")
 		}
 	case "expect":
@@ -224,7 +233,7 @@ func (l *loader) row(s *Step, f *fields) {
 			s.Partition = int32(p)
 		}
 	}
-	l.unsupported(f.get("headers"), "the key headers")
+	s.Headers = l.testHeaders(f.get("headers"))
 	s.key, s.value, s.raw = f.get("key"), f.get("value"), f.get("raw")
 	if s.value != nil && s.raw != nil {
 		l.fail(s.raw, "value", "", "value and raw exclude each other")
@@ -244,7 +253,7 @@ func (l *loader) expectations(n *node) []*Expectation {
 			l.fail(item, "type", "", "an expectation is a mapping, not %s", item.what())
 			continue
 		}
-		e := &Expectation{Dead: -1, node: item, Pos: Pos{item.file.name, item.line, item.column}}
+		e := &Expectation{Dead: -1, Count: -1, node: item, Pos: Pos{item.file.name, item.line, item.column}}
 		kind := "sink"
 		if item.has("dead_letter") {
 			kind = "dead_letter"
@@ -256,6 +265,15 @@ func (l *loader) expectations(n *node) []*Expectation {
 			}
 			if v := f.get("stage"); v != nil {
 				e.Stage, _ = l.oneOf(v, "decode", "event_time", "expression", "aggregate", "late", "produce")
+			}
+			if v := f.get("reason"); v != nil {
+				e.Reason, _ = l.text(v)
+			}
+			if e.key = f.get("key"); e.key != nil && !e.key.null {
+				l.text(e.key)
+			}
+			if e.value = f.get("value"); e.value != nil && e.value.kind == sequenceNode {
+				l.fail(e.value, "type", "", "a value is a text or a mapping field: value, not a list")
 			}
 		} else {
 			l.sinkExpectation(e, f)
@@ -286,10 +304,43 @@ func (l *loader) sinkExpectation(e *Expectation, f *fields) {
 	if v := f.get("none"); v != nil {
 		_, e.None = l.oneOf(v, "true")
 	}
-	n := f.node
-	if !n.has("values") && !n.has("contains") && !n.has("last") && !n.has("none") {
-		l.fail(n, "missing-key", "", "an expectation of a sink needs values, contains, last or none")
+	if v := f.get("count"); v != nil {
+		if n, ok := l.whole(v, 0, math.MaxInt32); ok {
+			e.Count = n
+		}
 	}
+	e.Headers = l.testHeaders(f.get("headers"))
+	n := f.node
+	if v := f.get("deleted"); v != nil {
+		if _, ok := l.oneOf(v, "true"); ok && n.has("key") {
+			e.gone = n
+		} else if ok {
+			l.fail(v, "missing-key", "{sink: out, key: {id: 1}, deleted: true}", "a delete names its key")
+		}
+	} else if v := f.get("key"); v != nil {
+		l.fail(v, "missing-key", "add deleted: true, or name columns under contains", "key belongs to deleted")
+	}
+	named := n.has("values") || n.has("contains") || n.has("last") || n.has("count")
+	if !named && !n.has("none") && !n.has("deleted") && !n.has("key") {
+		l.fail(n, "missing-key", "", "an expectation of a sink needs values, contains, last, count, none or deleted")
+	}
+	if v := f.get("headers"); v != nil && !named {
+		l.fail(v, "missing-key", "", "headers are of the rows of values, contains, last or count")
+	}
+}
+
+// testHeaders reads headers, in the order given.
+func (l *loader) testHeaders(n *node) []engine.Header {
+	var out []engine.Header
+	for _, pr := range l.pairs(n, "headers") {
+		if pr.value == nil {
+			continue
+		}
+		if text, ok := l.text(pr.value); ok {
+			out = append(out, engine.Header{Key: pr.key.text, Value: []byte(text)})
+		}
+	}
+	return out
 }
 
 // time reads a moment: a bare time is on 2026-01-01 UTC.
@@ -364,9 +415,12 @@ func (l *loader) checkExpectations(p *Pipeline, list []*Expectation) {
 			l.fail(e.Sink.node, "unknown-name", didYouMean(e.Sink.Text, names), "no sink is called %q", e.Sink.Text)
 			continue
 		}
-		in := p.checked.sinks[found]
+		in := p.sinkRows(found)
 		if in == nil || in.broken || found.broken {
 			continue
+		}
+		if e.gone != nil {
+			l.expectedRow(in, e.gone)
 		}
 		for _, rows := range [][]*node{e.Values, e.Contains, e.Last} {
 			for _, row := range rows {
