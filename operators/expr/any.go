@@ -20,6 +20,11 @@ func (c *compiler) part(x *node, property ast.Node, at span) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.partBy(x, key, at)
+}
+
+// partBy is part for a key that is compiled.
+func (c *compiler) partBy(x, key *node, at span) (*node, error) {
 	if key.t.null() {
 		return constant(Value{}), nil
 	}
@@ -45,11 +50,10 @@ func (c *compiler) part(x *node, property ast.Node, at span) (*node, error) {
 	case x.t.any() || x.t.list() || x.t == tString && key.t != tString:
 		return nil, key.at.errorf("", "an index of %s is an int, not %s", x.t, key.t)
 	default:
-		name := ""
-		if key.konst != nil {
-			name = key.konst.text
+		if key.konst == nil || key.t != tString {
+			return nil, at.errorf("", "%s has no parts", x.t)
 		}
-		return nil, at.errorf("", "%s has no part %q", x.t, name)
+		return nil, at.errorf("", "%s has no part %q", x.t, key.konst.text)
 	}
 	n.fails = x.fails || key.fails
 	return fold(n, x, key), nil
@@ -72,6 +76,10 @@ func element(x, index *node) *node {
 		for _, i := range sel {
 			if a.Null(i) || b.Null(i) {
 				s.setNull(i, f.n)
+				continue
+			}
+			if err := f.read(i, a.Strs[i]); err != nil {
+				s.failed(f, i, err)
 				continue
 			}
 			s.setJSON(f, i, elementOf(a.Strs[i], b.Ints[i]), t.k)
@@ -121,13 +129,17 @@ func compareAny(o order, x, y *node, at span) (*node, error) {
 		return nil, at.errorf("", "%s does not compare with %s", x.t, y.t)
 	}
 	var s scratch
-	return &node{t: tBool, fails: o > ne || x.fails || y.fails, eval: func(f *frame, sel []int32) *engine.Column {
+	return &node{t: tBool, fails: true, eval: func(f *frame, sel []int32) *engine.Column {
 		a, b := x.eval(f, sel), y.eval(f, sel)
 		out := s.reset(engine.Bool, f.n)
 		for _, i := range sel {
 			v, w := anyAt(a, i), anyAt(b, i)
 			if v.Null() || w.Null() {
 				s.setNull(i, f.n)
+				continue
+			}
+			if err := f.read(i, v.text); err != nil {
+				s.failed(f, i, err)
 				continue
 			}
 			c, ok := compareValues(v, w)

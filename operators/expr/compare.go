@@ -122,6 +122,13 @@ func compareOrdered[T cmp.Ordered](o order, x, y *node, get func(*engine.Column)
 		orderColumns(o, get(a), get(b), out.Bools, sel)
 		s.nullsOf(a, sel, f.n)
 		s.nullsOf(b, sel, f.n)
+		if f.parent != nil && textual(a.Type) {
+			for _, i := range sel {
+				if err := f.read(i, a.Strs[i]); err != nil {
+					s.failed(f, i, err)
+				}
+			}
+		}
 		return out
 	}
 	n.keep = func(f *frame, sel, out []int32) []int32 {

@@ -53,9 +53,10 @@ type compiler struct {
 	src   source
 	env   Env
 	used  map[int]bool
-	scope []variable // let, innermost last
-	depth int        // of list predicates around the present place
-	elems []typ      // type of # per depth
+	scope []variable     // let, innermost last
+	depth int            // of list predicates around the present place
+	elems []typ          // type of # per depth
+	accs  []*accumulator // #acc per depth, nil but in reduce
 	nodes int
 	keyed bool // the present place may hold a secret
 	// functions is the table: a field, as the functions in it look into it.
@@ -163,8 +164,11 @@ func (c *compiler) unary(n *ast.UnaryNode, at span) (*node, error) {
 }
 
 func (c *compiler) binary(n *ast.BinaryNode, at span) (*node, error) {
-	if n.Operator == "in" {
+	switch n.Operator {
+	case "in":
 		return c.in(n, at)
+	case "..":
+		return c.numberRange(n)
 	}
 	x, err := c.compile(n.Left)
 	if err != nil {
@@ -186,8 +190,6 @@ func (c *compiler) binary(n *ast.BinaryNode, at span) (*node, error) {
 		out, err = c.arithmetic(op, x, y, at)
 	case "contains", "startsWith", "endsWith", "matches":
 		out, err = c.textOperator(op, x, y, at)
-	case "..":
-		return nil, at.errorf("", "a range stands behind in only: n in 1..5")
 	default:
 		return nil, at.errorf("", "operator %q is not supported", op)
 	}

@@ -3,6 +3,8 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -82,6 +84,10 @@ func parseError(text string, err error) *Error {
 		if token, err := strconv.Unquote(strings.TrimSuffix(rest, ")")); err == nil {
 			msg = fmt.Sprintf("unexpected %q", token)
 			switch token {
+			case ".", "#":
+				if name, at, ok := callAround(text, at.off); ok {
+					return at.errorf(didYouMean(name, predicateNames()), "%s() has no expression over elements", name)
+				}
 			case "=":
 				hint = `"==" compares`
 			case "&", "|":
@@ -99,6 +105,36 @@ func parseError(text string, err error) *Error {
 	}
 	return at.errorf(hint, "%s", msg)
 }
+
+// callAround is the name of the call whose brackets a place is in, where that
+// is no list function: only these take # and .name.
+func callAround(text string, off int) (name string, at span, ok bool) {
+	depth := 0
+	for i := off - 1; i > 0; i-- {
+		switch text[i] {
+		case ')', ']', '}':
+			depth++
+		case '(', '[', '{':
+			depth--
+		}
+		if depth < 0 && text[i] != '(' {
+			return "", span{}, false
+		}
+		if depth >= 0 {
+			continue
+		}
+		start := i
+		for start > 0 && nameByte(text[start-1], true) {
+			start--
+		}
+		name = text[start:i]
+		_, known := predicates[name]
+		return name, span{start, i - start}, name != "" && !known
+	}
+	return "", span{}, false
+}
+
+func predicateNames() []string { return slices.Sorted(maps.Keys(predicates)) }
 
 // before is the word that ends before a place, where the parser notices late.
 func before(text string, off int) span {

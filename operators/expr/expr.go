@@ -161,6 +161,7 @@ func (e *Eval) Filter(b *engine.Batch, cols []engine.Column, sel []int32, out []
 func (e *Eval) begin(b *engine.Batch, cols []engine.Column) {
 	e.f.b, e.f.n, e.f.cols = b, b.N, cols
 	e.f.bad, e.f.fails, e.f.steps = nil, e.f.fails[:0], e.f.steps[:0]
+	e.f.built = e.f.built[:0]
 }
 
 func (e *Eval) end(sel []int32, bad func(row int32, err error) error) ([]int32, error) {

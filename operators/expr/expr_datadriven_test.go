@@ -28,6 +28,7 @@ var differences = map[string]string{
 	"conversion": "a conversion that loses the value is an error, and doubles have one text form",
 	"types":      "types are checked beforehand, and JSON's values by what they are",
 	"names":      "a column may be called as a function is",
+	"empty":      "reduce of no elements is null; the VM fails",
 	"ours":       "expr has no such function",
 }
 

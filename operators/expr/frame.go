@@ -29,6 +29,7 @@ type frame struct {
 	parent *frame
 	row    int32         // the parent's row behind all rows of this frame
 	elems  engine.Column // the elements
+	base   int           // #index of row 0
 }
 
 // run is what the frames of one evaluation share.
@@ -38,7 +39,8 @@ type run struct {
 	fails []failure
 	arena []byte
 	chunk int
-	steps []int32 // per row of b: list elements visited
+	steps []int32 // per row of b: steps taken over lists
+	built []int32 // per row of b: bytes of texts built
 	spare []bool
 }
 
@@ -175,13 +177,17 @@ func fn1[A, R any](t typ, x *node, in func(*engine.Column) []A, out func(*engine
 	return &node{t: t, fails: true, eval: func(fr *frame, sel []int32) *engine.Column {
 		a := x.eval(fr, sel)
 		c := s.reset(t.k, fr.n)
-		av, cv := in(a), out(c)
+		av, cv, costly := in(a), out(c), textual(t.k) || fr.parent != nil
 		for _, i := range sel {
 			if a.Null(i) {
 				s.setNull(i, fr.n)
 				continue
 			}
 			v, err := f(av[i])
+			if err == nil && costly {
+				cv[i] = v
+				err = fr.charge(i, c, a)
+			}
 			if err != nil {
 				s.failed(fr, i, err)
 				continue
@@ -198,13 +204,17 @@ func fn2[A, B, R any](t typ, x, y *node, inA func(*engine.Column) []A, inB func(
 	return &node{t: t, fails: true, eval: func(fr *frame, sel []int32) *engine.Column {
 		a, b := x.eval(fr, sel), y.eval(fr, sel)
 		c := s.reset(t.k, fr.n)
-		av, bv, cv := inA(a), inB(b), out(c)
+		av, bv, cv, costly := inA(a), inB(b), out(c), textual(t.k) || fr.parent != nil
 		for _, i := range sel {
 			if a.Null(i) || b.Null(i) {
 				s.setNull(i, fr.n)
 				continue
 			}
 			v, err := f(av[i], bv[i])
+			if err == nil && costly {
+				cv[i] = v
+				err = fr.charge(i, c, a, b)
+			}
 			if err != nil {
 				s.failed(fr, i, err)
 				continue
@@ -242,6 +252,7 @@ func rowwise(t typ, args []*node, do func(f *frame, i int32, in []*engine.Column
 			in[k] = x.eval(f, sel)
 		}
 		out := s.reset(t.k, f.n)
+		costly := textual(t.k) || f.parent != nil
 	rows:
 		for _, i := range sel {
 			for _, c := range in {
@@ -250,7 +261,11 @@ func rowwise(t typ, args []*node, do func(f *frame, i int32, in []*engine.Column
 					continue rows
 				}
 			}
-			if err := do(f, i, in, out); err != nil {
+			err := do(f, i, in, out)
+			if err == nil && costly {
+				err = f.charge(i, out, in...)
+			}
+			if err != nil {
 				s.failed(f, i, err)
 			}
 		}

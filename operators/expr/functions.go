@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/builtin"
 )
 
 // function is one that may be called.
@@ -91,8 +90,6 @@ var notHere = map[string]string{
 	"groupBy":   "an aggregate groups rows",
 	"toPairs":   "maps are not supported",
 	"fromPairs": "maps are not supported",
-	"sortBy":    "not supported yet; sort(list) sorts plain values",
-	"reduce":    "not supported yet; sum, min, max, join and count fold a list",
 	"avg":       "aggregates stand in aggregates: of a transform; mean(list) takes a list",
 }
 
@@ -104,9 +101,7 @@ func (c *compiler) unknownFunction(name string, at span) error {
 	for _, f := range c.functions {
 		names = append(names, f.name)
 	}
-	if _, ok := builtin.Index[name]; ok {
-		return at.errorf("", "%s() is not supported yet", name)
-	}
+	names = append(names, predicateNames()...)
 	hint := didYouMean(name, names)
 	if hint == "" {
 		if i := strings.IndexByte(name, '_'); i > 0 && c.function(name[:i]) != nil {

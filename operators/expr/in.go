@@ -112,13 +112,17 @@ func inSet[T comparable](x *node, get func(*engine.Column) []T, items []T) *node
 // inJSON compares with every element of a list; of an object, with its keys.
 func inJSON(x, y *node) *node {
 	var s scratch
-	return &node{t: tBool, fails: x.fails || y.fails, eval: func(f *frame, sel []int32) *engine.Column {
+	return &node{t: tBool, fails: true, eval: func(f *frame, sel []int32) *engine.Column {
 		a, b := x.eval(f, sel), y.eval(f, sel)
 		out := s.reset(engine.Bool, f.n)
 		for _, i := range sel {
 			v := anyAt(a, i)
 			if v.Null() || b.Null(i) {
 				s.setNull(i, f.n)
+				continue
+			}
+			if err := f.read(i, b.Strs[i]); err != nil {
+				s.failed(f, i, err)
 				continue
 			}
 			out.Bools[i] = holds(b.Strs[i], v)

@@ -339,7 +339,7 @@ func canonicalNumbers(v any) any {
 	switch v := v.(type) {
 	case json.Number:
 		n := scalar(string(v))
-		if n.Type == engine.Double && n.dbl == math.Trunc(n.dbl) && math.Abs(n.dbl) < 1<<62 {
+		if n.Type == engine.Double && n.dbl == math.Trunc(n.dbl) && n.dbl >= -(1<<63) && n.dbl < 1<<63 {
 			return int64(n.dbl)
 		}
 		if n.Type == engine.Double {
@@ -356,4 +356,16 @@ func canonicalNumbers(v any) any {
 		}
 	}
 	return v
+}
+
+// keyOf gives equal JSON values, and only these, the same text.
+func keyOf(s string) string {
+	if kindOf(s) == '"' {
+		return `"` + scalar(s).text
+	}
+	key, err := json.Marshal(canonical(s))
+	if err != nil { // 1e999 has no JSON
+		return strings.TrimSpace(s)
+	}
+	return string(key)
 }

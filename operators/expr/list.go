@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 
@@ -34,10 +33,19 @@ func (c *compiler) list(n *ast.ArrayNode) (*node, error) {
 		}
 		elem = u
 	}
-	if len(consts) == len(items) {
+	if size := textSize(consts); len(consts) == len(items) && size < smallText {
 		return constant(ListValue(consts...)), nil
 	}
 	return jsonNode(listOf(elemType(elem)), nil, items), nil
+}
+
+// textSize is the bytes of all texts among constants.
+func textSize(consts []Value) int {
+	size := 0
+	for _, v := range consts {
+		size += len(v.text)
+	}
+	return size
 }
 
 // elemType is the element type of a list of ts.
@@ -93,10 +101,18 @@ func jsonNode(t typ, keys []string, items []*node) *node {
 				if keys != nil {
 					buf = append(engine.AppendString(buf, keys[k]), ':')
 				}
-				buf = appendElem(buf, c, i)
+				if buf = appendElem(buf, c, i); len(buf) > maxTextValue {
+					break
+				}
 			}
+			err := error(nil)
 			if len(buf) > maxTextValue {
-				s.failed(f, i, errTooLong)
+				err = errTooLong
+			} else if f.parent != nil || len(buf) > smallText {
+				err = f.build(i, len(buf))
+			}
+			if err != nil {
+				s.failed(f, i, err)
 				continue
 			}
 			out.Strs[i] = f.keep(append(buf, end))
@@ -153,16 +169,19 @@ func (f *frame) load(s *scratch, json string, t engine.Type) error {
 	return nil
 }
 
-// countOf is count(list).
-func countOf(c *compiler, k call) (*node, error) {
-	if err := k.listArg(0); err != nil {
-		return nil, err
+// countOf is count(list), of a list of bools: how many are true.
+func countOf(_ *compiler, k call) (*node, error) {
+	if k.args[0].t != listOf(engine.Bool) {
+		return nil, k.args[0].at.errorf("len(list) counts all elements, count(list, # > 1) those that match", "count() needs a condition, or a list of bools, not %s", k.args[0].t)
 	}
-	return length(c, k)
+	return listFn(tInt, k.args[0], 1, func(_ *frame, elems *engine.Column, n int, out *scratch, i int32) error {
+		out.Ints[i] = int64(holding(elems, n))
+		return nil
+	}), nil
 }
 
 // listFn makes a function that sees a row's list as a column of elements.
-func listFn(t typ, x *node, do func(f *frame, elems *engine.Column, n int, out *scratch, i int32) error) *node {
+func listFn(t typ, x *node, cost int, do func(f *frame, elems *engine.Column, n int, out *scratch, i int32) error) *node {
 	var s, loaded scratch
 	var inner frame
 	elem := elemOf(x.t).k
@@ -175,9 +194,12 @@ func listFn(t typ, x *node, do func(f *frame, elems *engine.Column, n int, out *
 				continue
 			}
 			inner = frame{run: f.run, parent: f, row: i}
-			err := inner.load(&loaded, in.Strs[i], elem)
-			if err == nil && !f.step(i, inner.n) {
+			err := f.read(i, in.Strs[i])
+			if err == nil && !f.step(i, cost*countElements(in.Strs[i])) {
 				err = errTooManySteps
+			}
+			if err == nil {
+				err = inner.load(&loaded, in.Strs[i], elem)
 			}
 			if err == nil {
 				err = do(&inner, &inner.elems, inner.n, &s, i)
@@ -267,7 +289,7 @@ func overElements(k call, do func(c *engine.Column, n int, notNull []int32) (Val
 		result = tDouble
 	}
 	var buf rowsBuf
-	return listFn(result, k.args[0], func(_ *frame, elems *engine.Column, n int, out *scratch, i int32) error {
+	return listFn(result, k.args[0], 1, func(_ *frame, elems *engine.Column, n int, out *scratch, i int32) error {
 		v, err := do(elems, n, dropNulls(elems, upTo(&buf, n)))
 		if err == nil {
 			out.set(i, v, 0)
@@ -282,7 +304,7 @@ func extremeOf(k call, sign int) (*node, error) {
 	if !t.num() && t != tString && t != tTimestamp {
 		return nil, k.wrong(0)
 	}
-	return listFn(t, k.args[0], func(_ *frame, elems *engine.Column, n int, out *scratch, i int32) error {
+	return listFn(t, k.args[0], 1, func(_ *frame, elems *engine.Column, n int, out *scratch, i int32) error {
 		best := Value{}
 		for e := range int32(n) {
 			v := valueAt(elems, e, t)
@@ -303,32 +325,36 @@ func extremeOf(k call, sign int) (*node, error) {
 	}), nil
 }
 
-// split is split(s, sep) or split(s, sep, n): at most n parts.
-func split(_ *compiler, k call) (*node, error) {
-	for i, a := range k.args {
-		if i < 2 && a.t != tString || i == 2 && a.t != tInt {
-			return nil, k.wrong(i)
-		}
-	}
-	return rowwise(listOf(engine.String), k.args, func(f *frame, i int32, in []*engine.Column, out *engine.Column) error {
-		most := -1
-		if len(in) == 3 {
-			most = int(in[2].Ints[i])
-		}
-		s, sep := in[0].Strs[i], in[1].Strs[i]
-		if !f.step(i, strings.Count(s, sep)+1) {
-			return errTooManySteps
-		}
-		buf := append(f.bytes(len(s)+16), '[')
-		for p, part := range strings.SplitN(s, sep, most) {
-			if p > 0 {
-				buf = append(buf, ',')
+// split is split(s, sep) or split(s, sep, n): at most n parts; splitAfter
+// leaves the separators.
+func split(cut func(s, sep string, n int) []string) func(*compiler, call) (*node, error) {
+	return func(_ *compiler, k call) (*node, error) {
+		for i, a := range k.args {
+			if i < 2 && a.t != tString || i == 2 && a.t != tInt {
+				return nil, k.wrong(i)
 			}
-			buf = engine.AppendString(buf, part)
 		}
-		out.Strs[i] = f.keep(append(buf, ']'))
-		return nil
-	}), nil
+		return rowwise(listOf(engine.String), k.args, func(f *frame, i int32, in []*engine.Column, out *engine.Column) error {
+			s, sep, most := in[0].Strs[i], in[1].Strs[i], -1
+			if len(in) == 3 {
+				most = int(in[2].Ints[i])
+			}
+			if !f.step(i, strings.Count(s, sep)+1) {
+				return errTooManySteps
+			}
+			buf := append(f.bytes(len(s)+16), '[')
+			for p, part := range cut(s, sep, most) {
+				if p > 0 {
+					buf = append(buf, ',')
+				}
+				if buf = engine.AppendString(buf, part); len(buf) > maxTextValue {
+					return errTooLong
+				}
+			}
+			out.Strs[i] = f.keep(append(buf, ']'))
+			return nil
+		}), nil
+	}
 }
 
 // join is join(list, sep), of a list of strings.
@@ -346,7 +372,7 @@ func join(_ *compiler, k call) (*node, error) {
 		}
 		sep = k.args[1].konst.text
 	}
-	return listFn(tString, k.args[0], func(f *frame, elems *engine.Column, n int, out *scratch, i int32) error {
+	return listFn(tString, k.args[0], 1, func(f *frame, elems *engine.Column, n int, out *scratch, i int32) error {
 		size := 0
 		for e := range int32(n) {
 			size += len(elems.Strs[e]) + len(sep)
@@ -430,48 +456,15 @@ func (k call) rearranged(do func(elems []string) ([]string, error)) (*node, erro
 
 // uniq leaves the first of equal elements.
 func uniq(_ *compiler, k call) (*node, error) {
-	const most = 2000 // of a list of any each is compared with each
 	return k.rearranged(func(elems []string) ([]string, error) {
-		seen := map[string]bool{}
+		seen := make(map[string]bool, len(elems))
 		out := elems[:0]
 		for _, e := range elems {
-			dup := seen[e]
-			if !dup && kindOf(e) != '"' {
-				if len(out) > most {
-					return nil, errTooManySteps
-				}
-				dup = slices.ContainsFunc(out, func(o string) bool { return equalJSON(o, e) })
-			}
-			if !dup {
-				seen[e] = true
+			if key := keyOf(e); !seen[key] {
+				seen[key] = true
 				out = append(out, e)
 			}
 		}
 		return out, nil
-	})
-}
-
-// sorted is sort(list), ascending, or sort(list, "desc").
-func sorted(_ *compiler, k call) (*node, error) {
-	sign := 1
-	if len(k.args) == 2 {
-		o := k.args[1]
-		if o.konst == nil || o.konst.text != "asc" && o.konst.text != "desc" {
-			return nil, o.at.errorf("", `the order is "asc" or "desc"`)
-		}
-		if o.konst.text == "desc" {
-			sign = -1
-		}
-	}
-	return k.rearranged(func(elems []string) ([]string, error) {
-		var wrong error
-		slices.SortStableFunc(elems, func(a, b string) int {
-			c, ok := compareValues(scalar(a), scalar(b))
-			if !ok || c == unordered {
-				wrong = fmt.Errorf("%s and %s have no order", jsonKind(a), jsonKind(b))
-			}
-			return c * sign
-		})
-		return elems, wrong
 	})
 }

@@ -32,11 +32,18 @@ var predicates = map[string]predicate{
 	"findIndex":     {true, always(tInt), foundAt(false)},
 	"findLastIndex": {true, always(tInt), foundAt(true)},
 	"filter": {true, func(list, _ typ) typ { return list }, func(f *frame, body *engine.Column, n int, out *scratch, i int32) error {
-		return out.setList(f, i, &f.elems, n, func(e int32) bool { return isTrue(body, e) })
+		return out.setList(f, i, &f.elems, n, func(e int32) int32 {
+			if isTrue(body, e) {
+				return e
+			}
+			return -1
+		})
 	}},
 	"map": {false, func(_, body typ) typ { return listOf(elemType(body)) }, func(f *frame, body *engine.Column, n int, out *scratch, i int32) error {
-		return out.setList(f, i, body, n, func(int32) bool { return true })
+		return out.setList(f, i, body, n, func(e int32) int32 { return e })
 	}},
+	"reduce": {},
+	"sortBy": {},
 	"sum": {false, func(_, body typ) typ { return body }, func(f *frame, body *engine.Column, n int, out *scratch, i int32) error {
 		v, err := sumOf(body, n)
 		if err == nil {
@@ -104,20 +111,24 @@ func place(body *engine.Column, n int, fromEnd bool) int32 {
 	return -1
 }
 
-// setList sets row i to the JSON list of a column's entries.
-func (s *scratch) setList(f *frame, i int32, c *engine.Column, n int, keep func(e int32) bool) error {
+// setList sets row i to the JSON list of a column's entries: at each of the n
+// places the one that at gives, none where it is negative.
+func (s *scratch) setList(f *frame, i int32, c *engine.Column, n int, at func(place int32) int32) error {
 	buf := append(f.bytes(64), '[')
-	for e := range int32(n) {
-		if !keep(e) {
+	for p := range int32(n) {
+		e := at(p)
+		if e < 0 {
 			continue
 		}
 		if len(buf) > 1 {
 			buf = append(buf, ',')
 		}
-		buf = appendElem(buf, c, e)
+		if buf = appendElem(buf, c, e); len(buf) > maxTextValue {
+			return errTooLong
+		}
 	}
-	if len(buf) > maxTextValue {
-		return errTooLong
+	if err := f.build(0, len(buf)); err != nil {
+		return err
 	}
 	s.Strs[i] = f.keep(append(buf, ']'))
 	return nil
@@ -125,21 +136,17 @@ func (s *scratch) setList(f *frame, i int32, c *engine.Column, n int, keep func(
 
 // overList compiles a list function whose second argument is a predicate.
 func (c *compiler) overList(name string, p predicate, args []ast.Node, at span) (*node, error) {
-	x, err := c.compile(args[0])
-	if err != nil {
-		return nil, err
+	switch name {
+	case "sortBy":
+		return c.sortBy(args)
+	case "reduce":
+		return c.reduce(args)
 	}
-	if x.t.null() {
-		return constant(Value{}), nil
+	x, err := c.listArg(name, args[0])
+	if err != nil || x.t.null() {
+		return x, err
 	}
-	if !x.t.list() && !x.t.any() {
-		return nil, x.at.errorf("", "%s() needs a list, not %s", name, x.t)
-	}
-	c.depth++
-	c.elems = append(c.elems, elemOf(x.t))
-	body, err := c.compile(args[1].(*ast.PredicateNode).Node)
-	c.depth--
-	c.elems = c.elems[:len(c.elems)-1]
+	body, cost, err := c.body(x, args[1], nil)
 	if err != nil {
 		return nil, err
 	}
@@ -152,10 +159,37 @@ func (c *compiler) overList(name string, p predicate, args []ast.Node, at span) 
 		return nil, body.at.errorf("float(#) makes a number", "sum() needs numbers, not %s", body.t)
 	}
 	var buf rowsBuf
-	n := listFn(p.t(x.t, body.t), x, func(f *frame, _ *engine.Column, n int, out *scratch, i int32) error {
+	n := listFn(p.t(x.t, body.t), x, cost, func(f *frame, _ *engine.Column, n int, out *scratch, i int32) error {
 		return p.do(f, body.eval(f, upTo(&buf, n)), n, out, i)
 	})
 	return n, nil
+}
+
+// listArg compiles the list of a function with a predicate, or null.
+func (c *compiler) listArg(name string, arg ast.Node) (*node, error) {
+	x, err := c.compile(arg)
+	if err != nil {
+		return nil, err
+	}
+	if x.t.null() {
+		return constant(Value{}), nil
+	}
+	if !x.t.list() && !x.t.any() {
+		return nil, x.at.errorf("", "%s() needs a list, not %s", name, x.t)
+	}
+	return x, nil
+}
+
+// body compiles a predicate over the elements of x. Its cost is in steps per
+// element.
+func (c *compiler) body(x *node, arg ast.Node, acc *accumulator) (n *node, cost int, err error) {
+	before := c.nodes
+	c.depth++
+	c.elems, c.accs = append(c.elems, elemOf(x.t)), append(c.accs, acc)
+	n, err = c.compile(arg.(*ast.PredicateNode).Node)
+	c.depth--
+	c.elems, c.accs = c.elems[:len(c.elems)-1], c.accs[:len(c.accs)-1]
+	return n, 1 + c.nodes - before, err
 }
 
 // pointer is # (or a leading point), the element, and #index.
@@ -168,10 +202,16 @@ func (c *compiler) pointer(n *ast.PointerNode, at span) (*node, error) {
 		return &node{t: tInt, eval: func(f *frame, _ []int32) *engine.Column {
 			s.reset(engine.Int, f.n)
 			for i := range s.Ints {
-				s.Ints[i] = int64(i)
+				s.Ints[i] = int64(f.base + i)
 			}
 			return &s.Column
 		}}, nil
+	case "acc":
+		acc := c.accs[len(c.accs)-1]
+		if acc == nil {
+			return nil, at.errorf("reduce(list, #acc + #, 0)", "#acc is known only in the expression of reduce()")
+		}
+		return acc.node(), nil
 	}
-	return nil, at.errorf("# is the element, #index its place", "unknown #%s", n.Name)
+	return nil, at.errorf("# is the element, #index its place, #acc what reduce() has so far", "unknown #%s", n.Name)
 }

@@ -3,11 +3,13 @@ package expr
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/window"
 )
 
 // duration is duration("15m"), in milliseconds.
@@ -74,11 +76,16 @@ func parseMillis(s string) (int64, error) {
 }
 
 // bucket is bucket(ts, "1m") or bucket(n, 10): the greatest multiple that is
-// not above it.
+// not above it. With a zone it is the start of the window of its calendar.
 func bucket(_ *compiler, k call) (*node, error) {
 	x, w := k.args[0], k.args[1]
+	if len(k.args) == 3 {
+		return civilBucket(k)
+	}
 	var width int64
 	switch {
+	case x.t == tTimestamp && w.konst != nil && civilPattern.MatchString(w.konst.text) && !strings.HasSuffix(w.konst.text, "d"):
+		return nil, w.at.errorf(k.usage, "weeks, months and years are those of a time zone")
 	case x.t == tTimestamp:
 		ms, err := millis(w)
 		if err != nil {
@@ -104,6 +111,65 @@ func bucket(_ *compiler, k call) (*node, error) {
 		}
 		return out, nil
 	}), nil
+}
+
+// civilPattern is a span of the calendar, as windows with a time_zone have it.
+var civilPattern = regexp.MustCompile(`^([1-9][0-9]{0,5})(d|w|mo|y)$`)
+
+var civilUnits = map[string]window.Unit{"d": window.Days, "w": window.Weeks, "mo": window.Months, "y": window.Years}
+
+// civilBucket is bucket(ts, "1d", "Europe/Berlin"): where the tumbling window
+// of this size and time_zone starts that ts is in.
+func civilBucket(k call) (*node, error) {
+	x, w, z := k.args[0], k.args[1], k.args[2]
+	switch {
+	case x.t != tTimestamp:
+		return nil, k.wrong(0)
+	case w.konst == nil || w.t != tString:
+		return nil, w.at.errorf(`like "1d"`, "a duration is a constant text here")
+	case z.konst == nil || z.t != tString:
+		return nil, z.at.errorf(`like "Europe/Berlin"`, "a time zone is a constant text here")
+	}
+	if _, err := zoneOf(z); err != nil {
+		return nil, err
+	}
+	spec := window.Spec{Kind: "tumbling", Zone: z.konst.text}
+	if m := civilPattern.FindStringSubmatch(w.konst.text); m != nil {
+		spec.Size, _ = strconv.ParseInt(m[1], 10, 64) // the pattern has it fit
+		spec.SizeUnit = civilUnits[m[2]]
+	} else {
+		var err error
+		if spec.Size, err = millis(w); err != nil {
+			return nil, err
+		}
+	}
+	if spec.Size <= 0 {
+		return nil, w.at.errorf("", "the width of a bucket is above 0")
+	}
+	if err := spec.Check(); err != nil {
+		return nil, w.at.errorf("", "%s", err)
+	}
+	calendar, err := window.New(spec)
+	if err != nil {
+		return nil, w.at.errorf("", "%s", err)
+	}
+	// The times of a batch lie close together: most are in the bucket before.
+	from, to := int64(0), int64(0)
+	return safe(fn1(tTimestamp, x, ints, ints, func(t int64) (int64, error) {
+		if t < from || t >= to {
+			from, to = calendar.PaneStart(t), calendar.PaneEnd(t)
+		}
+		return from, nil
+	}), x), nil
+}
+
+// zoneOf is a constant time zone.
+func zoneOf(z *node) (*time.Location, error) {
+	zone, err := time.LoadLocation(z.konst.text)
+	if err != nil || z.konst.text == "Local" || z.konst.text == "" {
+		return nil, z.at.errorf(`like "Europe/Berlin"`, "unknown time zone %q", z.konst.text)
+	}
+	return zone, nil
 }
 
 var timeUnits = map[string]int64{"s": 1000, "ms": 1, "us": -1000, "ns": -1000000}
@@ -139,7 +205,7 @@ func parseTime(_ *compiler, k call) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := "RFC 3339"
+	shown, zoned := "RFC 3339", zoneTokens.MatchString(layout)
 	if layout == rfc3339 {
 		layout = time.RFC3339
 	}
@@ -151,8 +217,29 @@ func parseTime(_ *compiler, k call) (*node, error) {
 		if err != nil {
 			return 0, fmt.Errorf("parse_time(%s): it is not like %s", quote(s), shown)
 		}
+		if !zoned {
+			t = earlier(t)
+		}
 		return t.UnixMilli(), nil
 	}), nil
+}
+
+// zoneTokens are what a layout with an offset or the name of a zone has.
+var zoneTokens = regexp.MustCompile(`Z07|[-+]07|MST`)
+
+// earlier is the first of the two times at which the clock of t's zone shows
+// the same; time.Parse may give either.
+func earlier(t time.Time) time.Time {
+	start, _ := t.ZoneBounds()
+	if start.IsZero() {
+		return t
+	}
+	_, now := t.Zone()
+	_, was := start.Add(-1).Zone()
+	if e := t.Add(time.Duration(now-was) * time.Second); was > now && e.Before(start) {
+		return e
+	}
+	return t
 }
 
 func floorDiv(a, b int64) int64 {
@@ -198,12 +285,10 @@ func (k call) layout() (string, *time.Location, error) {
 		}
 	}
 	if len(k.args) > 2 {
-		z := k.args[2]
-		loc, err := time.LoadLocation(z.konst.text)
-		if err != nil || z.konst.text == "Local" {
-			return "", nil, z.at.errorf(`like "Europe/Berlin"`, "unknown time zone %q", z.konst.text)
+		var err error
+		if zone, err = zoneOf(k.args[2]); err != nil {
+			return "", nil, err
 		}
-		zone = loc
 	}
 	return layout, zone, nil
 }
