@@ -13,7 +13,7 @@ DENSE_ROWS ?= 2000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-oracle bench bench-sliding java clean
+.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-random test-oracle bench bench-sliding java clean
 
 help: ## print what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-crash: java ## kill -9 at random moments, on the embedded broker and on a r
 
 test-oracle: java ## random cases, judged by Kafka Streams itself (ORACLE='-seed 1 -cases 500')
 	$(GO) test -tags $(TAGS),oracle -count=1 -timeout 20m -run 'TestOracle' -v ./bench/oracle $(ORACLE)
+
+test-random: ## 10,000 random pipelines against a naive interpreter (RANDOM_ARGS="-seed 7 -only join")
+	$(GO) test -count=1 -timeout 60m -run '^TestAgainstNaive$$' ./bench/random -seed 0 -cases 10000 $(RANDOM_ARGS)
 
 bench: java build ## measure leat beside raw consumption on a real Kafka
 	$(GO) run ./bench/run -leat bin/leat -dense-rows $(DENSE_ROWS) $(BENCH)

@@ -34,7 +34,7 @@ func (m *maker) union(s *naive.Step, _ *naive.Relation) bool {
 	all := m.relations()
 	var names []string
 	for name, in := range all {
-		if !in.Table && in.Type("rank") == "" {
+		if !in.Table && !in.Moved && in.Type("rank") == "" {
 			names = append(names, name)
 		}
 	}
@@ -286,7 +286,7 @@ func (m *maker) joinWith(s *naive.Step, left *naive.Relation, name string, right
 }
 
 // outerTables: the rows of the right that have no partner keep their key.
-const outerTables = false
+const outerTables = true
 
 // plainGroups are groups of columns: what is computed for a key before rows
 // move stays behind as a column of dedupe and top.

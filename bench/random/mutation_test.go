@@ -39,7 +39,7 @@ func TestMutations(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-timeout", "10m", "-run", "^TestAgainstNaive$", "./bench/random", "-seed", "1", "-cases", "1500", "-shrink=false", "-only", m.Only)
+			cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-timeout", "10m", "-run", "^TestAgainstNaive$", "./bench/random", "-seed", "1", "-cases", "400", "-shrink=false", "-only", m.Only)
 			cmd.Dir = top
 			out, err := cmd.CombinedOutput()
 			switch {

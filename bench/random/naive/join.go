@@ -158,7 +158,7 @@ func (r *run) streams(s *Step, left, right *Relation) (out []Row) {
 	}
 	for _, o := range rs {
 		if !o.met && s.Kind == "outer" {
-			out = append(out, Row{V: both(s, nil, &o.row), Time: o.row.Time, Stamp: o.row.Stamp, Origin: Never})
+			out = append(out, Row{V: keyed(s, o.row), Time: o.row.Time, Stamp: o.row.Stamp, Origin: Never})
 		}
 	}
 	return out
@@ -250,13 +250,21 @@ func (r *run) tables(s *Step, left, right *Relation) (out []Row) {
 				continue
 			}
 			row := *newest[key]
-			v := both(s, nil, &row)
-			for i, k := range s.Key { // one key for both sides
-				v[k.Expr.Name] = row.V[s.RightKey[i]]
-			}
-			row.V = v
+			row.V = keyed(s, row)
 			out = append(out, row)
 		}
 	}
 	return out
+}
+
+// keyed is a row of the right without a partner: the left's key columns are
+// the key of both.
+func keyed(s *Step, right Row) map[string]any {
+	v := both(s, nil, &right)
+	for i, k := range s.Key {
+		if x := right.V[s.RightKey[i]]; k.Expr.Op == "col" && x != nil {
+			v[k.Expr.Name] = x
+		}
+	}
+	return v
 }
