@@ -103,7 +103,7 @@ func patient(topo *engine.Topology) *engine.Topology {
 const markKey = "\x00"
 
 func (m *memory) result(topic engine.Topic, r engine.Record) {
-	if strings.HasPrefix(string(r.Key), markKey) {
+	if strings.HasSuffix(string(topic), ".view") && strings.HasPrefix(string(r.Key), markKey) {
 		return
 	}
 	m.results[topic] = append(m.results[topic], Result{Key: copied(r.Key), Value: copied(r.Value), Time: r.Time, Headers: r.Headers})

@@ -1,10 +1,12 @@
 package pipelines
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -371,12 +373,27 @@ func (p *part) find(w *sinkWire, schema *engine.Schema) error {
 		p.opts.Schema, p.opts.Framed, p.opts.ID = newest, true, newest.ID
 		return nil
 	case err == nil:
-		p.opts.Previous = newest
+		p.opts.Previous, p.opts.Name = newest, nameOf(newest, p.opts.Name)
 	case !w.register || !errors.Is(err, codec.ErrUnknownSchema):
 		return err
 	}
 	p.opts.Schema, err = codec.SchemaOf(p.format, schema, p.opts)
 	return err
+}
+
+var firstMessage = regexp.MustCompile(`(?m)^\s*message\s+(\w+)`)
+
+// nameOf is what a schema calls its rows: a successor keeps the name, as
+// readers look for it.
+func nameOf(s codec.Schema, fallback string) string {
+	if m := firstMessage.FindStringSubmatch(s.Text); s.Format == "protobuf" && m != nil {
+		return m[1]
+	}
+	var record struct{ Name string }
+	if s.Format != "avro" || json.Unmarshal([]byte(s.Text), &record) != nil || record.Name == "" {
+		return fallback
+	}
+	return record.Name[strings.LastIndexByte(record.Name, '.')+1:]
 }
 
 // formats makes the encoders of a sink. With register it registers schemas.
