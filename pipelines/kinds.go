@@ -290,7 +290,7 @@ var kinds = []*Kind{
 
 	{Group: "sink", Name: "kafka", Doc: "Writes rows to a topic; a delete is a tombstone.", Keys: sinkKeys(
 		Key{Name: "topic", Type: "topic", Required: true, Doc: "The topic to write."},
-		Key{Name: "key", Type: "list of columns, or {columns, format}", Group: "key", Default: "the group_by columns (updates of windows: with window_start)", Doc: "The record key. One column is its text, several a JSON object."},
+		Key{Name: "key", Type: "list of columns, or {columns, format}", Group: "key", Default: "the group_by columns (updates of windows: with window_start, of sessions with window_end, too)", Doc: "The record key. One column is its text, several a JSON object."},
 		Key{Name: "format", Type: "json, avro, protobuf, csv, string or bytes", Default: "json", Doc: "How values are encoded. `string` and `bytes` write one column."},
 		Key{Name: "csv", Type: "{header, delimiter}", Group: "csv", Doc: "Options of the csv format."},
 		Key{Name: "headers", Type: "mapping name: text", Doc: "Headers of every record."},

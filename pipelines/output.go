@@ -121,8 +121,13 @@ func kafkaKey(k *KafkaSink, in *stream) (key, group []string) {
 		return nil, nil
 	}
 	key = slices.Clone(group)
-	if in.update && in.windowed {
+	if in.table && in.windowed {
 		key = append(key, windowStart)
+		// A closed session and a later one may begin at the same row's time; where
+		// windows came together (join, union, top), two may be of different sizes.
+		if in.window == nil || in.window.Kind == "session" {
+			key = append(key, windowEnd)
+		}
 	}
 	return key, group
 }

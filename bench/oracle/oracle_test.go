@@ -30,7 +30,7 @@ var operators = []struct {
 	{"table_aggregate", []string{""}},
 	{"stream_stream", []string{"inner", "left", "outer"}},
 	{"stream_table", []string{"inner", "left"}},
-	{"table_table", []string{"inner", "left"}}, // outer: not yet, see docs/semantics.md
+	{"table_table", []string{"inner", "left", "outer"}},
 	{"foreign_key", []string{"inner", "left"}},
 }
 

@@ -26,11 +26,6 @@ sources:
 sources:
   left: {topic: left, format: json, schema: ` + columns + `, key: [k], event_time: ts, watermark: {max_out_of_orderness: 0s}}
 `
-	// A pipeline has a source, read or not.
-	noSource = `
-sources:
-  none: {topic: none, format: bytes}
-`
 	tables = `
 tables:
 `
@@ -57,7 +52,7 @@ func (c *Case) Pipeline() string {
 	case "unwindowed":
 		p(oneSource+"transforms:\n  - {name: done, type: aggregate, group_by: [k], aggregates: %s}\n", aggregates)
 	case "table_aggregate":
-		p(noSource+tables+leftTable+"transforms:\n  - {name: done, type: aggregate, input: left, group_by: [other], aggregates: %s}\n", takenBack)
+		p(tables+leftTable+"transforms:\n  - {name: done, type: aggregate, input: left, group_by: [other], aggregates: %s}\n", takenBack)
 	case "stream_stream":
 		if c.Shared {
 			p(oneSource + "transforms:\n  - {name: left, type: filter, input: rows, where: side == \"left\"}\n  - {name: right, type: filter, input: rows, where: side == \"right\"}\n")
@@ -73,18 +68,13 @@ func (c *Case) Pipeline() string {
 		}
 		p(leftSource+tables+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: [k], select: [{l: id}, {r: right.id}]}\n", history, c.Kind)
 	case "table_table":
-		p(noSource+tables+leftTable+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: [k], select: [k, {l: id}, {r: right.id}]}\n", "", c.Kind)
+		p(tables+leftTable+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: [k], select: [k, {l: id}, {r: right.id}]}\n", "", c.Kind)
 	case "foreign_key":
-		p(noSource+tables+leftTable+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: {other: k}, select: [k, {l: id}, {r: right.id}]}\n", "", c.Kind)
+		p(tables+leftTable+rightTable+"transforms:\n  - {name: done, type: join, kind: %s, input: left, table: right, key: {other: k}, select: [k, {l: id}, {r: right.id}]}\n", "", c.Kind)
 	default:
 		panic("no pipeline for " + c.Op)
 	}
-	key := ""
-	if c.Op == "session" {
-		// A closed session and a new one may begin at the same row's time.
-		key = ", key: [k, window_start, window_end]"
-	}
-	p("sinks:\n  - {name: out, type: kafka, topic: out%s}\n", key)
+	p("sinks:\n  - {name: out, type: kafka, topic: out}\n")
 	return b.String()
 }
 
