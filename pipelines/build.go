@@ -191,6 +191,9 @@ func (b *builder) source(s *Source, in *stream) error {
 			fields = append(fields, f)
 		}
 	}
+	if s.wire.envelope != "" && !slices.ContainsFunc(fields, func(f engine.Field) bool { return !slices.Contains(in.hidden, f.Name) }) {
+		fields = append(fields, s.Columns[0].Field) // an envelope has a row
+	}
 	schema := engine.NewSchema(fields...)
 	decoder, err := sourceDecoder(s, schema)
 	if err != nil {
