@@ -115,6 +115,8 @@ func (a *Agg) nothing() any {
 	switch a.Fn {
 	case "count_distinct":
 		return int64(0)
+	case "collect", "collect_set":
+		return []any{}
 	}
 	return nil
 }
