@@ -40,21 +40,23 @@ func RunTests(p *Pipeline, o Options, newDriver func(topo *engine.Topology, o Dr
 // Run is RunTests with what the run says.
 //
 // Each test that passes is run once more, with every task rebuilt after each
-// step, in turn from its log alone and from what a worker would have on disk:
-// the results must be the same.
+// step: the results must be the same. It is rebuilt from its log alone; in every
+// tenth test, from the first on, in turn also from what a worker would have on
+// disk, which takes as long to open as several tests take to run.
 func (t TestRunner) Run(p *Pipeline, report func(TestResult)) (failed int, err error) {
 	t.Options.Secret = secretOr(t.Options.Secret)
 	topo, err := Build(p, t.Options)
 	if err != nil {
 		return 0, err
 	}
-	for _, test := range p.Tests {
+	const localEvery = 10 // tests
+	for i, test := range p.Tests {
 		if t.Only != nil && !t.Only(test.Name.Text) {
 			continue
 		}
 		begin := time.Now()
 		result := TestResult{Pipeline: p.Name.Text, Name: test.Name.Text, Pos: test.Name.Pos}
-		if err := t.one(p, topo, test, &result); err != nil {
+		if err := t.one(p, topo, test, i%localEvery == 0, &result); err != nil {
 			return failed, err
 		}
 		if result.Took = time.Since(begin); len(result.Failures) > 0 {
@@ -66,8 +68,8 @@ func (t TestRunner) Run(p *Pipeline, report func(TestResult)) (failed int, err e
 }
 
 // one runs a test, and once more with moves.
-func (t TestRunner) one(p *Pipeline, topo *engine.Topology, test *Test, result *TestResult) error {
-	first, err := t.runner(p, topo, test, false)
+func (t TestRunner) one(p *Pipeline, topo *engine.Topology, test *Test, local bool, result *TestResult) error {
+	first, err := t.runner(p, topo, test, false, false)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (t TestRunner) one(p *Pipeline, topo *engine.Topology, test *Test, result *
 	if len(first.diags) > 0 {
 		return nil
 	}
-	again, err := t.runner(p, topo, test, true)
+	again, err := t.runner(p, topo, test, true, local)
 	if err != nil {
 		return err
 	}
@@ -93,8 +95,8 @@ func (t TestRunner) one(p *Pipeline, topo *engine.Topology, test *Test, result *
 	return nil
 }
 
-func (t TestRunner) runner(p *Pipeline, topo *engine.Topology, test *Test, moves bool) (*runner, error) {
-	o := DriverOptions{Partitions: test.partitions(), Rebalances: moves || test.rebalances()}
+func (t TestRunner) runner(p *Pipeline, topo *engine.Topology, test *Test, moves, local bool) (*runner, error) {
+	o := DriverOptions{Partitions: test.partitions(), Rebalances: local || test.rebalances()}
 	r := &runner{p: p, loader: newLoader(nil), at: testStart.UnixMilli(), seen: map[string]int{}, moves: moves, update: t.Update}
 	if t.Cover != nil && !moves {
 		r.cover, o.Reach = t.Cover, t.Cover.reach(p)
