@@ -259,7 +259,7 @@ func table(s *naive.Sink, want *naive.Output, got []Written) error {
 	for _, w := range got {
 		key := writtenKey(w)
 		if w.Value == nil {
-			if newest[key] == "" && !s.OnlyFinal {
+			if _, there := newest[key]; !there && !s.OnlyFinal {
 				return fmt.Errorf("key %s is deleted, and was not there", key)
 			}
 			delete(newest, key)
@@ -270,8 +270,8 @@ func table(s *naive.Sink, want *naive.Output, got []Written) error {
 			return err
 		}
 		text := line(v, want.Cols)
-		if s.OnlyFinal && newest[key] != "" {
-			return fmt.Errorf("key %s has two final rows:%s and%s", key, newest[key], text)
+		if before, there := newest[key]; s.OnlyFinal && there {
+			return fmt.Errorf("key %s has two final rows:%s and%s", key, before, text)
 		}
 		newest[key] = text
 	}
