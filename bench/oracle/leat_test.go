@@ -140,6 +140,17 @@ func (c *Case) read(r engine.Record) (record, error) {
 	if rec.time == noTime {
 		rec.time = 0
 	}
+	if c.Op == "session" && c.Emit == "update" {
+		// Two sessions may begin at one time: the key alone must tell them apart.
+		var k result
+		if err := json.Unmarshal(r.Key, &k); err != nil {
+			return rec, fmt.Errorf("read the record key %s: %w", r.Key, err)
+		}
+		if k.K == nil || k.Start == nil || k.End == nil {
+			return rec, fmt.Errorf("the record key %s names no session", r.Key)
+		}
+		rec.key = fmt.Sprintf("%s|%d|%d", *k.K, *k.Start, *k.End)
+	}
 	if rec.gone {
 		return rec, nil
 	}
