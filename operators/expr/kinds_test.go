@@ -2,6 +2,8 @@ package expr
 
 import (
 	"errors"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -63,7 +65,15 @@ func TestEveryPromisedFunction(t *testing.T) {
 			t.Errorf("expr has %s, and we neither have it nor leave it out", f.Name)
 		}
 	}
+	manual, err := os.ReadFile("../../docs/expressions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	word := regexp.MustCompile(`\w+`).FindAllString(string(manual), -1)
 	for _, f := range functions {
+		if !slices.Contains(word, f.name) {
+			t.Errorf("docs/expressions.md does not have %s", f.name)
+		}
 		if promised[f.name] == "" {
 			t.Errorf("%s has no example here", f.name)
 		}
