@@ -46,7 +46,7 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
-	if count < 16 {
+	if count < 21 {
 		t.Errorf("%d examples", count)
 	}
 }

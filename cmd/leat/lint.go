@@ -13,11 +13,11 @@ import (
 
 func lintCommand() *cobra.Command {
 	var output string
-	var strict bool
+	var strict, notes bool
 	cmd := &cobra.Command{
 		Use: "lint FILE…", Short: "Check pipelines: every error at once, with its place",
 		Long: "Checks pipelines and their tests without running anything: errors, warnings of what is\n" +
-			"rarely meant, and notes. docs/lint.md explains each finding by its code.\n\n" +
+			"rarely meant, and with --notes what is worth knowing. docs/lint.md explains each finding by its code.\n\n" +
 			"Exit code 3 where there are errors (with --strict: or warnings), else 0.",
 		Args: minimum(1, "a pipeline file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,8 +38,16 @@ func lintCommand() *cobra.Command {
 			case "sarif":
 				_, err = out.Write(found.SARIF(version))
 			default:
-				if err = found.Write(cmd.ErrOrStderr(), colored(os.Stderr)); err == nil {
-					_, err = fmt.Fprintln(cmd.ErrOrStderr(), verdict(set, found))
+				shown := found
+				if !notes {
+					shown = slices.DeleteFunc(slices.Clone(found), func(d pipelines.Diagnostic) bool { return d.Severity == pipelines.Note })
+				}
+				if err = shown.Write(cmd.ErrOrStderr(), colored(os.Stderr)); err == nil {
+					text := verdict(set, found)
+					if !notes && found.Count(pipelines.Note) > 0 {
+						text += " (--notes shows these)"
+					}
+					_, err = fmt.Fprintln(cmd.ErrOrStderr(), text)
 				}
 			}
 			if err != nil {
@@ -52,6 +60,7 @@ func lintCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text, json, github (workflow commands) or sarif (code scanners)")
+	cmd.Flags().BoolVar(&notes, "notes", false, "show notes, too (text)")
 	cmd.Flags().BoolVar(&strict, "strict", false, "make errors of warnings")
 	return cmd
 }
