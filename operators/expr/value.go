@@ -38,15 +38,16 @@ func BoolValue(v bool) Value {
 func TimestampValue(ms int64) Value { return Value{Type: engine.Timestamp, num: ms} }
 
 // ListValue is a constant list. Elements of one type make a typed list; ints
-// among doubles become doubles, and any other mixture is a list of any.
+// among doubles become doubles, nulls join anything, and any other mixture is a
+// list of any.
 func ListValue(items ...Value) Value {
-	v := Value{Type: engine.Any, elem: engine.Any, items: items}
-	for i, it := range items {
+	v := Value{Type: engine.Any, items: items}
+	for _, it := range items {
 		t := it.Type
 		switch {
-		case i == 0:
+		case v.elem == engine.Invalid: // nulls so far
 			v.elem = t
-		case v.elem == t:
+		case v.elem == t, t == engine.Invalid:
 		case numeric(v.elem) && numeric(t):
 			v.elem = engine.Double
 		default:
