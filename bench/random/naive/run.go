@@ -349,8 +349,11 @@ func (r *run) sink(s *Sink, in *Relation) *Output {
 	out := &Output{Relation: *in}
 	if in.Grouped && in.Group != nil {
 		out.Keys = slices.Clone(in.Group)
-		if in.Update && in.Windowed {
+		if in.Table && in.Windowed {
 			out.Keys = append(out.Keys, "window_start")
+			if w := in.window; w == nil || w.Type == "session" || w.Type == "cumulate" {
+				out.Keys = append(out.Keys, "window_end")
+			}
 		}
 	}
 	return out
