@@ -405,7 +405,8 @@ func (d *Driver) Close() error {
 	for _, t := range d.tasks {
 		t.CloseAll()
 	}
-	if err := d.Run(); err != nil {
+	// What a throttle holds back may have to go through a repartition topic yet.
+	if err := d.Flush(); err != nil {
 		return err
 	}
 	for _, t := range d.tasks {

@@ -16,7 +16,8 @@ type MapColumn struct {
 
 // Map makes rows of schema out from the columns named (set, select and drop of
 // the language come down to this list). A row whose expression fails is left
-// out; over a table its old row is deleted downstream.
+// out; over a table its old row is deleted downstream, and a change that nothing
+// is left of is not sent.
 func Map(out *engine.Schema, cols []MapColumn) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
 		m := &mapper{ctx: ctx, cols: cols}
@@ -82,6 +83,10 @@ func (m *mapper) Process(b *engine.Batch, out engine.Emit) error {
 		_, wasOld := slices.BinarySearch(olds, i)
 		switch {
 		case isNew && wasOld:
+			// What changed may be gone now. The last row of a window goes on.
+			if (b.Final == nil || !b.Final[i]) && sameRow(m.cs, m.os, i) {
+				continue
+			}
 			m.ops[i] = engine.Update
 		case isNew:
 			m.ops[i] = engine.Insert
@@ -94,6 +99,16 @@ func (m *mapper) Process(b *engine.Batch, out engine.Emit) error {
 	}
 	m.out.Cols, m.out.Old, m.out.Op, m.out.Sel = m.cs, m.os, m.ops, m.sel
 	return out(&m.out)
+}
+
+// sameRow tells whether row i is the same in both sets of columns.
+func sameRow(a, b []engine.Column, i int32) bool {
+	for c := range a {
+		if !equal(&a[c], &b[c], i) {
+			return false
+		}
+	}
+	return true
 }
 
 // side evaluates one side (new or old rows) of a batch.

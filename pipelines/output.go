@@ -123,9 +123,10 @@ func kafkaKey(k *KafkaSink, in *stream) (key, group []string) {
 	key = slices.Clone(group)
 	if in.table && in.windowed {
 		key = append(key, windowStart)
-		// A closed session and a later one may begin at the same row's time; where
-		// windows came together (join, union, top), two may be of different sizes.
-		if in.window == nil || in.window.Kind == "session" {
+		// A closed session and a later one may begin at the same row's time, and the
+		// windows of cumulate all begin together; where windows came together (join,
+		// union, top), two may be of different sizes.
+		if in.window == nil || in.window.Kind == "session" || in.window.Kind == "cumulate" {
 			key = append(key, windowEnd)
 		}
 	}

@@ -202,6 +202,26 @@ func (b *builder) moved(s *stream, a arrival, at place) (arrived, error) {
 	return r, nil
 }
 
+// tidy leaves out what moved only computed for the operator that has read it
+// now: the rows go on under the input's columns.
+func (b *builder) tidy(s *stream, at place) place {
+	var fields []engine.Field
+	var cols []operators.MapColumn
+	for i, f := range at.schema.Fields {
+		if !strings.HasPrefix(f.Name, "~") {
+			fields, cols = append(fields, f), append(cols, operators.MapColumn{From: i})
+		}
+	}
+	if len(fields) == len(at.schema.Fields) {
+		return at
+	}
+	schema := engine.NewSchema(fields...)
+	n := &engine.NodeSpec{Schema: schema, Table: s.table, New: operators.Map(schema, cols)}
+	next := b.add(at, s, "map", n)
+	n.Name, n.Identity, next.lists = s.name+".out", "", at.lists
+	return next
+}
+
 func groupColumns(group []groupColumn) []operators.GroupColumn {
 	var out []operators.GroupColumn
 	for _, g := range group {

@@ -261,7 +261,7 @@ func (a *aggregateStep) build(b *builder, d *derivation, from []place) (place, e
 	for _, side := range d.sides {
 		p := at
 		p.node, p.port = next.node, 1
-		b.places[side] = p
+		b.places[side] = b.tidy(side, p)
 	}
 	return next, nil
 }

@@ -50,7 +50,7 @@ func (s *dedupeStep) build(b *builder, d *derivation, at []place) (place, error)
 	next := b.add(r.at, d.out, "dedupe", n)
 	lateStage(n, Word{})
 	b.keyed(d, n)
-	return next, nil
+	return b.tidy(d.out, next), nil
 }
 
 // stride: what is forgotten is forgotten by the watermark.

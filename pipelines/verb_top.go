@@ -125,7 +125,7 @@ func (s *topStep) build(b *builder, d *derivation, at []place) (place, error) {
 	next := b.add(r.at, d.out, "top", n)
 	lateStage(n, Word{})
 	b.keyed(d, n)
-	return next, nil
+	return b.tidy(d.out, next), nil
 }
 
 func (s *topStep) stride() time.Duration {
