@@ -25,7 +25,6 @@ type foreignTask struct {
 	in  [2][]cellRow // queues, by port
 	at  [2]int       // read in this transaction
 	out func(cellRow)
-	was []cellRow // came out in this transaction
 }
 
 type foreignTrial struct {

@@ -79,14 +79,6 @@ func (o *ordered) at(p place) []byte {
 	return o.key[:]
 }
 
-// peek is the time of the next row.
-func (o *ordered) peek() (int64, bool) {
-	if len(o.heap) == 0 {
-		return 0, false
-	}
-	return o.heap[0].time, true
-}
-
 // release gives at most a batch of rows before w, in order, with the place of
 // each; nil where there are none. Rows are held until the transaction ends.
 func (o *ordered) release(w int64) (*engine.Batch, []place, error) {

@@ -39,7 +39,6 @@ type tableTrial struct {
 	rig  *joinRig
 	now  int64 // event time
 	mark int64 // watermark
-	ids  int
 	log  []string
 }
 

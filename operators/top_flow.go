@@ -28,7 +28,6 @@ type topper struct {
 	cols     []engine.Column
 	row      []byte
 	place    []byte
-	group    []byte
 	first    []topPlace
 	stays    map[string]bool // ids that are among the first
 }
@@ -39,8 +38,7 @@ type topSide struct {
 	by    *expr.Eval
 	group *grouper
 	col   *engine.Column // by
-	sel   []int32
-	ok    []bool // per row
+	ok    []bool         // per row
 	split []int32
 	key   []byte
 	id    []byte

@@ -128,20 +128,21 @@ func (n *node) span() (s span, ok bool) {
 	case n.kind == scalarNode:
 		return s, false
 	}
-	last := []*node(nil) // of a block, the last value is its end
+	var last *node // of a block, the last value is its end
 	if k := len(n.pairs); k > 0 {
-		last = []*node{n.pairs[k-1].value, n.pairs[k-1].key}
+		last = n.pairs[k-1].value
 	} else if k := len(n.items); k > 0 {
-		last = n.items[k-1:]
+		last = n.items[k-1]
 	}
-	for _, v := range last {
-		if end, ok := v.span(); ok && end.to > s.from {
-			s.to = end.to
-			return s, true
-		}
-		break
+	if last == nil {
+		return s, false
 	}
-	return s, false
+	end, ok := last.span()
+	if !ok || end.to <= s.from {
+		return s, false
+	}
+	s.to = end.to
+	return s, true
 }
 
 // quotedEnd is the length of the quoted scalar at the beginning of text; 0: it

@@ -196,7 +196,6 @@ func withoutRow(chunks []int, i int) []int {
 			} else {
 				n++
 			}
-			size--
 			i = -1
 			if n == 0 {
 				continue

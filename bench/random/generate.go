@@ -113,9 +113,7 @@ func (m *maker) table(name string, key ...string) *naive.Source {
 	if m.one(4) {
 		s.History = m.span(1, 60)
 	}
-	for _, c := range []naive.Col{{Name: "k", Type: naive.String}, {Name: "n", Type: naive.Int}, {Name: "x", Type: naive.Int}, {Name: "w", Type: naive.String}} {
-		s.Cols = append(s.Cols, c)
-	}
+	s.Cols = append(s.Cols, naive.Col{Name: "k", Type: naive.String}, naive.Col{Name: "n", Type: naive.Int}, naive.Col{Name: "x", Type: naive.Int}, naive.Col{Name: "w", Type: naive.String})
 	return s
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"sort"
 )
 
 // arg is what one row gives an aggregate: its arguments, the row's event time
@@ -146,11 +145,6 @@ func mean(some []arg) float64 {
 	}
 	m, _ := s.Quo(s, big.NewFloat(float64(len(some)))).Float64()
 	return m
-}
-
-// byTime sorts arguments by event time; equal times stay in order of arrival.
-func byTime(args []arg) {
-	sort.SliceStable(args, func(i, j int) bool { return args[i].time < args[j].time })
 }
 
 // arg is the value where the second argument is least or greatest, of equal
