@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/leatstream/leat/engine"
@@ -222,20 +221,13 @@ func (a *alerter) fire(b *engine.Batch, i int32, key string, out engine.Emit) er
 	if err := a.store.put(key, a.scratch); err != nil {
 		return err
 	}
-	if after := a.spec.After.Milliseconds(); after > 0 {
-		a.timers.set(plusTime(f.last, after), key)
+	if silence := a.spec.After.Milliseconds(); silence > 0 {
+		a.timers.set(after(f.last, silence), key)
 	}
 	if !send {
 		return nil
 	}
 	return a.send(b.Cols, i, "firing", f.since, t, out)
-}
-
-func plusTime(t, d int64) int64 {
-	if t > math.MaxInt64-d {
-		return math.MaxInt64
-	}
-	return t + d
 }
 
 // calm resolves an alert by a row that does not fire.
@@ -300,8 +292,8 @@ func (a *alerter) status(i int32, status string, since, at int64) {
 
 // Advance resolves what has not fired for After.
 func (a *alerter) Advance(w int64, budget *engine.Budget, out engine.Emit) (int64, bool, error) {
-	after := a.spec.After.Milliseconds()
-	if after == 0 || w == engine.MaxTime { // the end of input resolves nothing
+	silence := a.spec.After.Milliseconds()
+	if silence == 0 || w == engine.MaxTime { // the end of input resolves nothing
 		return w, true, nil
 	}
 	for {
@@ -320,7 +312,7 @@ func (a *alerter) Advance(w int64, budget *engine.Budget, out engine.Emit) (int6
 		if err != nil {
 			return 0, false, err
 		}
-		due := plusTime(f.last, after)
+		due := after(f.last, silence)
 		if due > w {
 			a.timers.set(due, key)
 			continue
@@ -344,8 +336,8 @@ func (a *alerter) RolledBack() { a.timers.rolledBack() }
 // Recovered sets the timers of all that fires.
 func (a *alerter) Recovered() error {
 	a.timers.clear()
-	after := a.spec.After.Milliseconds()
-	if after == 0 {
+	silence := a.spec.After.Milliseconds()
+	if silence == 0 {
 		return nil
 	}
 	var failed error
@@ -355,7 +347,7 @@ func (a *alerter) Recovered() error {
 			failed = err
 			return false
 		}
-		a.timers.set(plusTime(f.last, after), key)
+		a.timers.set(after(f.last, silence), key)
 		return true
 	})
 	return errors.Join(err, failed)

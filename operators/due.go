@@ -13,7 +13,7 @@ import (
 // which costs no memory per entry; of a table with spilled keys by their bytes.
 type due struct {
 	table *state.Table
-	heap  []dueSlot
+	heap  minHeap[dueSlot]
 	armed []int64 // by slot: its earliest entry; MaxTime: none
 	keys  *timers // in place of both: some keys have been spilled
 }
@@ -38,16 +38,7 @@ func (d *due) set(at int64, slot state.Slot) {
 		return
 	}
 	d.armed[slot] = at
-	d.heap = append(d.heap, dueSlot{at, slot})
-	h := d.heap
-	for i := len(h) - 1; i > 0; {
-		up := (i - 1) / 2
-		if !h[i].before(h[up]) {
-			break
-		}
-		h[i], h[up] = h[up], h[i]
-		i = up
-	}
+	d.heap.push(dueSlot{at, slot})
 }
 
 // peek is the earliest time at which a key may be due; MaxTime: none is.
@@ -79,7 +70,7 @@ func (d *due) next(limit int64) (slot state.Slot, found, ok bool, err error) {
 		return slot, found, true, err
 	}
 	for len(d.heap) > 0 && d.heap[0].at < limit {
-		x := d.pop()
+		x := d.heap.pop()
 		if d.armed[x.slot] != x.at {
 			continue // an earlier one was set after it, and taken
 		}
@@ -87,27 +78,6 @@ func (d *due) next(limit int64) (slot state.Slot, found, ok bool, err error) {
 		return x.slot, true, true, nil
 	}
 	return 0, false, false, nil
-}
-
-func (d *due) pop() dueSlot {
-	h := d.heap
-	top, last := h[0], len(h)-1
-	h[0] = h[last]
-	h = h[:last]
-	d.heap = h
-	for i := 0; ; {
-		least := i
-		for c := 2*i + 1; c <= 2*i+2 && c < last; c++ {
-			if h[c].before(h[least]) {
-				least = c
-			}
-		}
-		if least == i {
-			return top
-		}
-		h[i], h[least] = h[least], h[i]
-		i = least
-	}
 }
 
 // follow must be asked before slots are used: where keys have been spilled

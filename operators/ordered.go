@@ -23,7 +23,7 @@ type ordered struct {
 	ctx    *engine.Context
 	store  *keyed
 	rows   *rows
-	heap   []place
+	heap   minHeap[place]
 	taken  []place // since the last commit
 	number uint64  // of the next row
 	passed int64   // rows before it have been given away
@@ -68,7 +68,7 @@ func (o *ordered) add(b *engine.Batch, i int32) error {
 	o.number++
 	o.buf = binary.AppendVarint(append(o.buf[:0], 1), stamp)
 	o.buf = appendRow(o.buf, b.Cols, i)
-	o.push(p)
+	o.heap.push(p)
 	return o.store.put(view(o.at(p)), o.buf)
 }
 
@@ -86,7 +86,7 @@ func (o *ordered) release(w int64) (*engine.Batch, []place, error) {
 	o.rows.reset()
 	o.places = o.places[:0]
 	for len(o.heap) > 0 && o.heap[0].time < w && len(o.places) < rowsPerBatch {
-		p := o.pop()
+		p := o.heap.pop()
 		key := view(o.at(p))
 		value, err := o.store.get(key)
 		if err != nil {
@@ -135,7 +135,7 @@ func (o *ordered) recovered() error {
 			return false
 		}
 		p := place{int64(u64(key) ^ 1<<63), u64(key[8:])}
-		o.push(p)
+		o.heap.push(p)
 		o.number = max(o.number, p.number+1)
 		return true
 	})
@@ -151,7 +151,7 @@ func (o *ordered) committed() { o.taken = o.taken[:0] }
 // added since then stays in the heap: the store has it no more.
 func (o *ordered) rolledBack() {
 	for _, p := range o.taken {
-		o.push(p)
+		o.heap.push(p)
 	}
 	o.taken = o.taken[:0]
 }
@@ -170,35 +170,4 @@ func (o *ordered) recall(b []byte) error {
 		}
 	}
 	return errors.New("what the verb remembered does not decode")
-}
-
-func (o *ordered) push(p place) {
-	o.heap = append(o.heap, p)
-	for i := len(o.heap) - 1; i > 0; {
-		up := (i - 1) / 2
-		if !o.heap[i].before(o.heap[up]) {
-			return
-		}
-		o.heap[i], o.heap[up] = o.heap[up], o.heap[i]
-		i = up
-	}
-}
-
-func (o *ordered) pop() place {
-	top, last := o.heap[0], len(o.heap)-1
-	o.heap[0] = o.heap[last]
-	o.heap = o.heap[:last]
-	for i := 0; ; {
-		least := i
-		for c := 2*i + 1; c <= 2*i+2 && c < last; c++ {
-			if o.heap[c].before(o.heap[least]) {
-				least = c
-			}
-		}
-		if least == i {
-			return top
-		}
-		o.heap[i], o.heap[least] = o.heap[least], o.heap[i]
-		i = least
-	}
 }

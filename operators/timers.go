@@ -13,7 +13,7 @@ import "strings"
 //	                      ▲                  │
 //	                      └── rolledBack ◀───┘
 type timers struct {
-	heap  []timer
+	heap  minHeap[timer]
 	armed map[string]int64 // earliest timer of each key
 	taken []timer          // since the last commit
 }
@@ -38,25 +38,13 @@ func (t *timers) set(at int64, key string) {
 	}
 	key = strings.Clone(key)
 	t.armed[key] = at
-	t.push(timer{at, key})
-}
-
-func (t *timers) push(x timer) {
-	t.heap = append(t.heap, x)
-	for i := len(t.heap) - 1; i > 0; {
-		up := (i - 1) / 2
-		if !t.heap[i].before(t.heap[up]) {
-			return
-		}
-		t.heap[i], t.heap[up] = t.heap[up], t.heap[i]
-		i = up
-	}
+	t.heap.push(timer{at, key})
 }
 
 // next takes the earliest timer that is due at limit, in order of time and key.
 func (t *timers) next(limit int64) (at int64, key string, ok bool) {
 	for len(t.heap) > 0 && t.heap[0].at <= limit {
-		x := t.pop()
+		x := t.heap.pop()
 		if at, armed := t.armed[x.key]; !armed || at != x.at {
 			continue // an earlier one was set after it, and taken
 		}
@@ -73,26 +61,6 @@ func (t *timers) peek() (at int64, ok bool) {
 		return 0, false
 	}
 	return t.heap[0].at, true
-}
-
-func (t *timers) pop() timer {
-	top, last := t.heap[0], len(t.heap)-1
-	t.heap[0] = t.heap[last]
-	t.heap[last] = timer{}
-	t.heap = t.heap[:last]
-	for i := 0; ; {
-		least := i
-		for c := 2*i + 1; c <= 2*i+2 && c < last; c++ {
-			if t.heap[c].before(t.heap[least]) {
-				least = c
-			}
-		}
-		if least == i {
-			return top
-		}
-		t.heap[i], t.heap[least] = t.heap[least], t.heap[i]
-		i = least
-	}
 }
 
 // committed forgets what was taken.
