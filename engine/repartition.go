@@ -165,11 +165,11 @@ func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
 		v = binary.AppendVarint(v, b.Stamp[i]-b.Time[i])
 	}
 	for c := range cols {
-		v = appendColumn(v, &cols[c], i)
+		v = AppendCell(v, &cols[c], i)
 	}
 	if op == Update {
 		for c := range b.Old {
-			v = appendColumn(v, &b.Old[c], i)
+			v = AppendCell(v, &b.Old[c], i)
 		}
 	}
 	r.scratch = v
@@ -182,7 +182,9 @@ func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
 	r.ctx.Produce(Record{Topic: r.topic, Partition: PartitionOf(rec[:k], r.n), Key: rec[:k:k], Value: rec[k:]})
 }
 
-func appendColumn(v []byte, c *Column, i int32) []byte {
+// AppendCell appends row i of a column as records of repartition topics and
+// rows in stores have it, see above. Any goroutine may call it.
+func AppendCell(v []byte, c *Column, i int32) []byte {
 	if c.Null(i) {
 		return append(v, 0)
 	}

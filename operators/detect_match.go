@@ -293,7 +293,7 @@ func (d *detector) put(o *open, k int, i int32, at place) (complete bool) {
 	o.count++
 	d.cells = d.cells[:0]
 	for _, c := range d.kept[step.place] {
-		d.cells = appendCell(d.cells, &d.batch.Cols[c], i)
+		d.cells = engine.AppendCell(d.cells, &d.batch.Cols[c], i)
 	}
 	// The list of a copy of the match must not change with it.
 	o.kept = append(slices.Clip(o.kept[:step.place]), string(d.cells))

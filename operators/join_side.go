@@ -105,7 +105,7 @@ func newJoinRow(s *JoinSpec, right bool) *joinRow {
 // append appends row i of the side's columns.
 func (r *joinRow) append(dst []byte, cols []engine.Column, i int32) []byte {
 	for _, c := range r.need {
-		dst = appendCell(dst, &cols[c], i)
+		dst = engine.AppendCell(dst, &cols[c], i)
 	}
 	return dst
 }

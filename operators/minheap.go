@@ -1,8 +1,17 @@
 package operators
 
+// earlier is what a minHeap orders by.
+type earlier[T any] interface{ before(T) bool }
+
+var (
+	_ earlier[timer]   = timer{}
+	_ earlier[dueSlot] = dueSlot{}
+	_ earlier[place]   = place{}
+)
+
 // minHeap is a binary heap with the least element first: of timers, of keys
 // that may be due, of rows that wait for the watermark.
-type minHeap[T interface{ before(T) bool }] []T
+type minHeap[T earlier[T]] []T
 
 // push adds an element.
 func (h *minHeap[T]) push(x T) {

@@ -420,7 +420,7 @@ func (r *reducer) keep(b *engine.Batch, i int32) error {
 	if e.has {
 		r.row = r.row[:0]
 		for c := range m.post {
-			r.row = appendCell(r.row, &m.post[c], i)
+			r.row = engine.AppendCell(r.row, &m.post[c], i)
 		}
 		e.row = view(r.row)
 	}

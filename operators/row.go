@@ -7,37 +7,17 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// A row in a store is its columns one after the other: [0] null, else [1] and
-// Int, Timestamp zigzag varint; Double 8 bytes little endian; Bool one byte;
-// String, Bytes, Any [length][bytes]. Rows are equal where their bytes are.
+// A row in a store is its columns one after the other, as engine.AppendCell
+// writes them: [0] null, else [1] and Int, Timestamp zigzag varint; Double 8
+// bytes little endian; Bool one byte; String, Bytes, Any [length][bytes]. Rows
+// are equal where their bytes are.
 
 // appendRow appends row i of cols.
 func appendRow(dst []byte, cols []engine.Column, i int32) []byte {
 	for c := range cols {
-		dst = appendCell(dst, &cols[c], i)
+		dst = engine.AppendCell(dst, &cols[c], i)
 	}
 	return dst
-}
-
-func appendCell(dst []byte, c *engine.Column, i int32) []byte {
-	if c.Null(i) {
-		return append(dst, 0)
-	}
-	dst = append(dst, 1)
-	switch c.Type {
-	case engine.Int, engine.Timestamp:
-		return binary.AppendVarint(dst, c.Ints[i])
-	case engine.Double:
-		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.Doubles[i]))
-	case engine.Bool:
-		if c.Bools[i] {
-			return append(dst, 1)
-		}
-		return append(dst, 0)
-	default:
-		dst = binary.AppendUvarint(dst, uint64(len(c.Strs[i])))
-		return append(dst, c.Strs[i]...)
-	}
 }
 
 // readRow reads a row into row i of cols, which have n entries, and gives what

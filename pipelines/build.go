@@ -232,11 +232,16 @@ func (b *builder) table(s *Source, in *stream, at place) place {
 	n := &engine.NodeSpec{Schema: at.schema, Table: true, Stores: operators.TableStores(in.name, spec), New: operators.Table(spec)}
 	next := b.add(at, in, "table", n)
 	lateStage(n, Word{})
-	for _, store := range n.Stores {
-		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", store.Name, store.Fingerprint))
-	}
+	b.stored(n)
 	b.parts = append(b.parts, fmt.Sprintf("table %s of %s by %v", in.name, s.Topics[0].Text, in.key))
 	return next
+}
+
+// stored notes for the fingerprint what the stores of a node hold.
+func (b *builder) stored(n *engine.NodeSpec) {
+	for _, s := range n.Stores {
+		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", s.Name, s.Fingerprint))
+	}
 }
 
 // reader is the sub-topology that reads one of topics, or nil. Where several

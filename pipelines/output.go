@@ -79,9 +79,7 @@ func (b *builder) alert(s *Sink, in *stream, at place) (place, error) {
 		Name: name + "-alert", Kind: "alert", Inputs: []int{at.node}, Ports: at.ports(), Schema: spec.Out,
 		Stores: operators.AlertStores(name, spec), New: operators.Alert(spec), Errors: policyOf(s.Errors, b.p.Errors),
 	}
-	for _, store := range n.Stores {
-		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", store.Name, store.Fingerprint))
-	}
+	b.stored(n)
 	at.sub.Nodes = append(at.sub.Nodes, n)
 	return place{sub: at.sub, node: len(at.sub.Nodes) - 1, schema: spec.Out, lists: at.lists}, nil
 }

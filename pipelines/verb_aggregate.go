@@ -268,9 +268,7 @@ func (a *aggregateStep) build(b *builder, d *derivation, from []place) (place, e
 
 // keyed notes for the fingerprint what the state of a node holds, and of what.
 func (b *builder) keyed(d *derivation, n *engine.NodeSpec) {
-	for _, s := range n.Stores {
-		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", s.Name, s.Fingerprint))
-	}
+	b.stored(n)
 	b.parts = append(b.parts, fmt.Sprintf("%s %s of %s: %s", d.t.Kind, d.out.id(), b.origin(d.out), groupText(d)))
 }
 
