@@ -32,12 +32,11 @@ func (h *Hub) serveLive(w http.ResponseWriter, r *http.Request) {
 		p.reached, p.err = true, writable(rc)
 		return
 	}
-	v := h.view(r.PathValue("pipeline") + "/" + r.PathValue("sink"))
+	v, right := h.admitted(w, r)
 	if v == nil {
-		h.noView(w, r)
 		return
 	}
-	f, err := parseFilter(v.spec, r.URL.Query()["key"])
+	f, err := h.filterOf(r, v, right)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return

@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,13 +9,25 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// filter keeps the rows whose key columns have the given texts. The zero
-// filter keeps all. It saves bandwidth; it is no access right. A row's key
-// columns are its identity, so a row never moves in or out of a filter.
+// filter keeps the rows whose key columns have the given texts, that the
+// asker's expression keeps, and that the viewer has a right to see. The zero
+// filter keeps all. A row's key columns are its identity, so by them it never
+// moves in or out of a filter; by an expression it may.
 type filter struct {
-	canon   string // sorted: equal filters share one encoding
+	canon   string // equal filters share one encoding
 	columns []string
 	texts   []string
+	asked   func(row []byte) bool // where=; nil: all. It saves bandwidth
+	right   func(row []byte) bool // the gate's; nil: all
+}
+
+// canonical is a text that equal claims share.
+func canonical(claims map[string]any) string {
+	b, err := json.Marshal(claims) // sorted by name
+	if err != nil {
+		return fmt.Sprint(claims) // shares less
+	}
+	return string(b)
 }
 
 // parseFilter reads the key= parameters: "column:text", or the text alone
@@ -55,5 +68,5 @@ func (f filter) match(row []byte) bool {
 			return false
 		}
 	}
-	return true
+	return (f.asked == nil || f.asked(row)) && (f.right == nil || f.right(row))
 }

@@ -36,7 +36,7 @@ func (h *Hub) Handler() http.Handler {
 	mux.HandleFunc("GET /{$}", servePage("index.html"))
 	mux.HandleFunc("GET /d/{pipeline}", servePage("dashboard.html"))
 	mux.HandleFunc("GET /assets/{file...}", serveAsset)
-	return h.guard(mux)
+	return h.guard(h.opts.Gate.Wrap(mux))
 }
 
 // guard is in front of everything: the Host check, and the headers that keep
@@ -85,9 +85,9 @@ type viewInfo struct {
 	Appends  bool                `json:"appends"` // rows without a key
 }
 
-func (h *Hub) infos(pipeline string) []viewInfo {
+func (h *Hub) infos(r *http.Request, pipeline string) []viewInfo {
 	infos := []viewInfo{}
-	for _, name := range h.names() {
+	for _, name := range h.visible(r) {
 		v := h.view(name)
 		if v == nil || pipeline != "" && v.spec.Pipeline != pipeline {
 			continue
@@ -98,16 +98,15 @@ func (h *Hub) infos(pipeline string) []viewInfo {
 	return infos
 }
 
-func (h *Hub) serveViews(w http.ResponseWriter, _ *http.Request) { answer(w, h.infos("")) }
+func (h *Hub) serveViews(w http.ResponseWriter, r *http.Request) { answer(w, h.infos(r, "")) }
 
 // serveRows is the read side: a view's rows now, all or those of a key.
 func (h *Hub) serveRows(w http.ResponseWriter, r *http.Request) {
-	v := h.view(r.PathValue("pipeline") + "/" + r.PathValue("sink"))
+	v, right := h.admitted(w, r)
 	if v == nil {
-		h.noView(w, r)
 		return
 	}
-	f, err := parseFilter(v.spec, r.URL.Query()["key"])
+	f, err := h.filterOf(r, v, right)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
@@ -153,14 +152,17 @@ type boardInfo struct {
 	Views     []viewInfo      `json:"views"`
 }
 
-func (h *Hub) board(pipeline string) (boardInfo, bool) {
+func (h *Hub) board(r *http.Request, pipeline string) (boardInfo, bool) {
 	h.mu.Lock()
 	b := h.boards[pipeline]
 	h.mu.Unlock()
 	if b == nil {
 		return boardInfo{}, false
 	}
-	info := boardInfo{Pipeline: pipeline, Title: b.title, Dashboard: b.dashboard, Views: h.infos(pipeline)}
+	info := boardInfo{Pipeline: pipeline, Title: b.title, Dashboard: b.dashboard, Views: h.infos(r, pipeline)}
+	if len(info.Views) == 0 && h.opts.Gate != (open{}) {
+		return boardInfo{}, false
+	}
 	var titled struct {
 		Title string `json:"title"`
 	}
@@ -173,13 +175,13 @@ func (h *Hub) board(pipeline string) (boardInfo, bool) {
 	return info, true
 }
 
-func (h *Hub) serveBoards(w http.ResponseWriter, _ *http.Request) {
+func (h *Hub) serveBoards(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	names := slices.Sorted(maps.Keys(h.boards))
 	h.mu.Unlock()
 	list := []boardInfo{}
 	for _, name := range names {
-		if b, ok := h.board(name); ok {
+		if b, ok := h.board(r, name); ok {
 			b.Dashboard = nil
 			list = append(list, b)
 		}
@@ -188,7 +190,7 @@ func (h *Hub) serveBoards(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *Hub) serveBoard(w http.ResponseWriter, r *http.Request) {
-	b, ok := h.board(r.PathValue("pipeline"))
+	b, ok := h.board(r, r.PathValue("pipeline"))
 	if !ok {
 		refuse(w, http.StatusNotFound, fmt.Sprintf("no dashboard %q here", r.PathValue("pipeline")))
 		return

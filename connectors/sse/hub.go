@@ -45,6 +45,10 @@ type Options struct {
 	// localhost and IP addresses; "*" allows all. A page on another name that
 	// was rebound to our address is refused (421).
 	Hosts []string
+	// Gate decides who may look; default: anybody.
+	Gate Gate
+	// Compile makes filters of expressions; default: there are none.
+	Compile Compile
 	// MaxConnections bounds live streams; default 10000 (about 300 MB). Above
 	// it a client is told to come back in 20 to 60 s.
 	MaxConnections int
@@ -108,6 +112,9 @@ func NewHub(o Options) *Hub {
 	set(&o.WriteTimeout, 10*time.Second)
 	if o.MaxConnections <= 0 {
 		o.MaxConnections = 10000
+	}
+	if o.Gate == nil {
+		o.Gate = open{}
 	}
 	if o.Metrics == nil {
 		o.Metrics = noMetrics{}
@@ -286,7 +293,7 @@ func (h *Hub) names() []string {
 
 func (h *Hub) noView(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("pipeline") + "/" + r.PathValue("sink")
-	refuse(w, http.StatusNotFound, fmt.Sprintf("no view %q here; there are: %s", name, strings.Join(h.names(), ", ")))
+	refuse(w, http.StatusNotFound, fmt.Sprintf("no view %q here; there are: %s", name, strings.Join(h.visible(r), ", ")))
 }
 
 func (h *Hub) between(low, high time.Duration) time.Duration {
