@@ -40,7 +40,7 @@ func (l *loader) emit(a *aggregateStep, f *fields) {
 	if !ok {
 		return
 	}
-	if s == "close" && windowed && f.node.get("window") != nil && f.node.get("window").get("type") != nil && f.node.get("window").get("type").text == "count" {
+	if s == "close" && a.Window != nil && a.Window.Spec.Kind == "count" {
 		l.fail(mode, "value", "write emit: update, or leave it out", "emit: close needs a window that closes: a count window never does")
 		return
 	}
@@ -51,21 +51,24 @@ func (l *loader) emit(a *aggregateStep, f *fields) {
 	a.Update = s == "update"
 }
 
-func (l *loader) late(a *aggregateStep, n *node) {
+// late reads what happens to late rows: a policy, or the name of the stream
+// that they become.
+func (l *loader) late(n *node) (policy, as Word) {
 	if n == nil {
-		return
+		return policy, as
 	}
 	if n.kind == mappingNode {
 		f := l.fields(n, mustKind("late", ""))
 		if v := f.get("as"); v != nil {
-			a.LateAs = l.name(v)
+			as = l.name(v)
 		}
 		f.done()
-		return
+		return policy, as
 	}
 	if s, ok := l.oneOf(n, "drop", "dead_letter"); ok {
-		a.Late = wordOf(n, s)
+		policy = wordOf(n, s)
 	}
+	return policy, as
 }
 
 func (l *loader) window(n *node) *Window {

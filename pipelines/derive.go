@@ -98,6 +98,11 @@ func (c *compiler) derive(t *Transform, in []*stream) *derivation {
 	before := len(c.l.diags)
 	t.Step.derive(c, t, d)
 	out.broken = t.broken || c.l.diags[before:].Errors() > 0
+	if len(d.sides) == 0 {
+		for _, w := range t.Step.sides() { // it gave up before: their uses are not reported
+			d.side(w)
+		}
+	}
 	for _, s := range d.sides {
 		s.broken = out.broken
 	}

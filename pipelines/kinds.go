@@ -167,7 +167,7 @@ var kinds = []*Kind{
 		Key{Name: "key", Type: "list of columns, or mapping left: right", Required: true, Group: "", Doc: "`[user_id]` on both sides, or `{seller: id}`; the left may be an expression: a list of `{left, right}`. Of a table it names the whole key.", Not: []string{"on", "by", "keys", "using"}},
 		Key{Name: "within", Type: "duration or {before, after}", Group: "within", Doc: "Two streams: the right row's time is in [left - before, left + after], both ends included."},
 		Key{Name: "grace", Type: "duration", Default: "0s", Doc: "Two streams: how long after its bound a row is still waited for."},
-		Key{Name: "late", Type: "drop or dead_letter", Default: "drop", Doc: "Two streams: what happens to rows that come after that."},
+		Key{Name: "late", Type: "drop, dead_letter or {as: name}", Group: "late", Default: "drop", Doc: "Two streams: what happens to rows that come after that. `{as: name}` makes those of both sides a stream of that name: the left's columns bare, the right's as `<name>.<column>`, null in rows of the other side."},
 		Key{Name: "ttl", Type: "duration", Doc: "Two tables: forgets a key this long after its last change, downstream too."},
 		Key{Name: "set", Type: "mapping column: expression", Doc: "Adds or replaces columns."},
 		Key{Name: "select", Type: "mapping column: expression, or list of columns", Doc: "Keeps only these."},

@@ -8,11 +8,16 @@ import (
 )
 
 // TestRun shows what `tests:` can say, and how it reports what does not hold:
-// testdata/run. Each case is tests: of one pipeline.
+// testdata/run. A case `run` is tests: of one pipeline, a case `pipeline` a
+// pipeline of its own.
 func TestRun(t *testing.T) {
 	datadriven.Walk(t, "testdata/run", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			set, diags := LoadBytes("p.yaml", []byte(runPipeline+d.Input+"\n"), testEnv)
+			doc := runPipeline + d.Input
+			if d.Cmd == "pipeline" {
+				doc = "version: 1\nname: p\n" + d.Input
+			}
+			set, diags := LoadBytes("p.yaml", []byte(doc+"\n"), testEnv)
 			var b strings.Builder
 			if diags.Errors() > 0 {
 				_ = diags.Write(&b, false)

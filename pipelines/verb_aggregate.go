@@ -46,7 +46,7 @@ func readAggregate(l *loader, _ *Transform, f *fields) step {
 		a.Having = l.expr(v)
 	}
 	l.emit(a, f)
-	l.late(a, f.get("late"))
+	a.Late, a.LateAs = l.late(f.get("late"))
 	a.TTL = l.span(f.get("ttl"), time.Millisecond)
 	if a.Window != nil && a.Window.Spec.Kind == "count" {
 		a.Update = true

@@ -1,7 +1,7 @@
 package pipelines
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +19,8 @@ type joinStep struct {
 	Before time.Duration
 	After  time.Duration
 	Grace  time.Duration
-	Late   Word
+	Late   Word // drop or dead_letter
+	LateAs Word // late rows of both sides are a stream of this name
 	TTL    time.Duration
 	Map    *mapStep
 
@@ -86,11 +87,7 @@ func readJoin(l *loader, t *Transform, f *fields) step {
 			s.After = s.Before
 		}
 	}
-	if v := f.get("late"); v != nil {
-		if text, ok := l.oneOf(v, "drop", "dead_letter"); ok {
-			s.Late = wordOf(v, text)
-		}
-	}
+	s.Late, s.LateAs = l.late(f.get("late"))
 	n := f.node
 	for _, key := range []string{"within", "grace", "late"} {
 		if n.has(key) && !s.stream && stream == nil && table != nil {
@@ -160,7 +157,13 @@ func (l *loader) joinKeys(n *node) []joinKey {
 }
 
 func (s *joinStep) inputs() []Word { return []Word{s.Other} }
-func (*joinStep) sides() []Word    { return nil }
+
+func (s *joinStep) sides() []Word {
+	if s.LateAs.Given() {
+		return []Word{s.LateAs}
+	}
+	return nil
+}
 
 func (s *joinStep) lateRows() Word { return s.Late }
 
@@ -184,6 +187,9 @@ func (s *joinStep) derive(c *compiler, t *Transform, d *derivation) {
 	out := *s.joined
 	s.result = &derivation{t: t, in: []*stream{s.joined}, out: &out, reads: map[string]bool{}}
 	m.derive(c, t, s.result)
+	if s.LateAs.Given() {
+		s.lateStream(d)
+	}
 	name, inputs := d.out.name, d.out.inputs
 	*d.out = out
 	d.out.name, d.out.inputs, d.out.step = name, inputs, t
@@ -195,6 +201,15 @@ func (s *joinStep) derive(c *compiler, t *Transform, d *derivation) {
 	if d.out.group == nil || right.broken {
 		c.l.fail(t.node, "missing-key", "keep the left's key among the columns", "the result is a table, and a column of its key was dropped")
 	}
+}
+
+// lateStream is the late rows of both sides under one name: the left's columns
+// bare, the right's as <name>.<column>, null in rows of the other side.
+func (s *joinStep) lateStream(d *derivation) {
+	side := d.side(s.LateAs)
+	side.schema, side.lists, side.record = s.joined.schema, s.joined.lists, false
+	side.key, side.wire, side.group, side.grouped = nil, nil, nil, false
+	side.results, side.update, side.window, side.windowed = false, false, nil, false
 }
 
 // keys resolves the columns of the key on both sides.
@@ -379,13 +394,15 @@ func (s *joinStep) needs(d *derivation, need map[string]bool, want func(*stream,
 			want(right, right.schema.Fields[i-n].Name)
 		}
 	}
-	for _, col := range s.result.columns {
-		if col.from >= 0 && need[col.field.Name] {
-			read(col.from)
-		}
-	}
-	for name := range s.result.reads {
+	for name := range s.read(need) {
 		read(s.joined.schema.Lookup(name))
+	}
+	if s.LateAs.Given() {
+		for name := range need {
+			if i := s.joined.schema.Lookup(name); i >= 0 {
+				read(i)
+			}
+		}
 	}
 	for _, g := range s.right {
 		want(right, right.schema.Fields[g.from].Name)
@@ -399,125 +416,16 @@ func (s *joinStep) needs(d *derivation, need map[string]bool, want func(*stream,
 	}
 }
 
-func (s *joinStep) build(b *builder, d *derivation, at []place) (place, error) {
-	left, right := d.in[0], d.in[1]
-	name := d.out.id()
-	from := at[0]
-	if s.form == foreignKey {
-		from = b.version(d, from)
-	}
-	table := at[1]
-	if s.form == streamTable && right.history > 0 && right.source != nil && !s.other.reshard {
-		table.port = 1 // of a versioned table: versions that came out of order, too
-	}
-	keep := only(b.need[left], left.schema)
-	if s.form == foreignKey {
-		keep = append(keep, operators.VersionColumn)
-	}
-	l, err := b.arrive(d.out, arrival{in: left, label: name + "-left", reshard: s.left.reshard, by: s.left.by, names: s.left.names, group: d.group, keep: keep, schema: from.schema, nulls: s.Kind != operators.InnerJoin}, from)
-	if err != nil {
-		return place{}, err
-	}
-	r, err := b.arrive(d.out, arrival{in: right, label: name + "-right", reshard: s.other.reshard, by: s.other.by, names: s.other.names, group: s.right, keep: only(b.need[right], right.schema), nulls: s.Kind == operators.OuterJoin}, table)
-	if err != nil {
-		return place{}, err
-	}
-	places := b.meet([]place{l.at, r.at})
-	n, schema := s.node(b, d, l, r)
-	next := b.addTo(places, d.out, n.Kind, n)
-	b.keyed(d, n)
-	next.schema, next.lists = schema, s.joined.lists
-	if s.form == foreignKey {
-		if next, err = b.settle(d, next); err != nil {
-			return place{}, err
+// read is the columns of both sides that the result is made of, where those in
+// need are read of it.
+func (s *joinStep) read(need map[string]bool) map[string]bool {
+	out := maps.Clone(s.result.reads)
+	for _, col := range s.result.columns {
+		if col.from >= 0 && need[col.field.Name] {
+			out[s.joined.schema.Fields[col.from].Name] = true
 		}
 	}
-	out, cols, err := b.columns(s.joined, s.result.columns, next, b.need[d.out])
-	if err != nil {
-		return place{}, err
-	}
-	m := &engine.NodeSpec{Schema: out, Table: d.out.table, New: operators.Map(out, cols)}
-	last := b.add(next, d.out, "map", m)
-	m.Name, m.Identity = name+".set", ""
-	return last, nil
-}
-
-// node makes the join's operator; the schema is what it puts out.
-func (s *joinStep) node(b *builder, d *derivation, l, r arrived) (*engine.NodeSpec, *engine.Schema) {
-	left, right := d.in[0], d.in[1]
-	spec := operators.JoinSpec{
-		Kind: s.Kind,
-		Left: operators.JoinSide{Schema: l.at.schema, Key: groupColumns(l.group)}, Right: operators.JoinSide{Schema: r.at.schema, Key: groupColumns(r.group)},
-	}
-	var fields []engine.Field
-	for i, f := range l.at.schema.Fields {
-		if left.schema.Lookup(f.Name) >= 0 || f.Name == operators.VersionColumn {
-			fields, spec.Columns = append(fields, f), append(spec.Columns, operators.JoinColumn{Column: i})
-		}
-	}
-	for i, f := range r.at.schema.Fields {
-		if right.schema.Lookup(f.Name) >= 0 {
-			fields = append(fields, engine.Field{Name: s.Other.Text + "." + f.Name, Type: f.Type})
-			spec.Columns = append(spec.Columns, operators.JoinColumn{Right: true, Column: i})
-		}
-	}
-	spec.Out = engine.NewSchema(fields...)
-	n := &engine.NodeSpec{Schema: spec.Out, Kind: "join", Table: s.form >= tableTable}
-	name := d.out.id()
-	switch s.form {
-	case streamStream:
-		ss := operators.StreamStreamSpec{JoinSpec: spec, Before: s.Before.Milliseconds(), After: s.After.Milliseconds(), Grace: s.Grace.Milliseconds()}
-		n.Stores, n.New = operators.StreamStreamStores(name, ss), operators.StreamStream(ss)
-		n.Notes = []string{s.Kind.String() + " join of two streams"}
-	case streamTable:
-		st := operators.StreamTableSpec{JoinSpec: spec, History: right.history}
-		n.Stores, n.New = operators.StreamTableStores(name, st), operators.StreamTable(st)
-		n.Notes = []string{s.Kind.String() + " join of a stream with a table"}
-	case tableTable:
-		tt := operators.TableTableSpec{JoinSpec: spec, TTL: s.TTL}
-		n.Stores, n.New = operators.TableTableStores(name, tt), operators.TableTable(tt)
-		n.Notes = []string{s.Kind.String() + " join of two tables"}
-	default:
-		fk := operators.ForeignKeySpec{JoinSpec: spec}
-		for _, k := range left.identity() {
-			fk.LeftKey = append(fk.LeftKey, l.at.schema.Lookup(k))
-		}
-		n.Stores, n.New = operators.ForeignKeyStores(name, fk), operators.ForeignKey(fk)
-		n.Notes = []string{s.Kind.String() + " join of two tables by a foreign key"}
-	}
-	n.Errors = b.policy(d.out)
-	return n, spec.Out
-}
-
-// version numbers the changes of the left of a join by foreign key, so that
-// they can be put in order again behind it.
-func (b *builder) version(d *derivation, at place) place {
-	out := engine.NewSchema(append(slices.Clone(at.schema.Fields), engine.Field{Name: operators.VersionColumn, Type: engine.Int})...)
-	spec := operators.VersionSpec{In: at.schema, Out: out}
-	n := &engine.NodeSpec{Schema: out, Table: true, Stores: operators.VersionStores(d.out.id() + "-version"), New: operators.Version(spec)}
-	next := b.add(at, d.out, "version", n)
-	n.Name, n.Identity, next.lists = d.out.id()+"-version", "", at.lists
-	return next
-}
-
-// settle brings the results of a join by foreign key back to the left's key,
-// the newest version of each row winning.
-func (b *builder) settle(d *derivation, at place) (place, error) {
-	left := d.in[0]
-	back := b.repartition(d.out, &stream{table: true, timeless: left.timeless && d.in[1].timeless}, d.out.id()+"-back", at, left.group, nil, false)
-	version := back.schema.Lookup(operators.VersionColumn)
-	if version < 0 {
-		return at, fmt.Errorf("the column %q is not there", operators.VersionColumn)
-	}
-	out := engine.NewSchema(slices.DeleteFunc(slices.Clone(back.schema.Fields), func(f engine.Field) bool { return f.Name == operators.VersionColumn })...)
-	spec := operators.SettleSpec{In: back.schema, Out: out, Version: version}
-	for _, k := range left.identity() {
-		spec.Key = append(spec.Key, back.schema.Lookup(k))
-	}
-	n := &engine.NodeSpec{Schema: out, Table: true, Stores: operators.SettleStores(d.out.id()+"-back", spec), New: operators.Settle(spec)}
-	next := b.add(back, d.out, "settle", n)
-	n.Name, n.Identity, next.lists = d.out.id()+"-back", "", at.lists
-	return next, nil
+	return out
 }
 
 // stride is how finely time matters to unmatched rows.
