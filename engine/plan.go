@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,11 @@ func MakePlan(ctx context.Context, topo *Topology, c Cluster) (*Plan, error) {
 		p.Tasks[sub.Sources[0].Name] = p.tasks[i]
 		p.outputs(topo, sub, p.tasks[i], infos)
 	}
+	for _, spec := range p.create {
+		if spec.MustExist {
+			return nil, notCreated(ctx, c, spec)
+		}
+	}
 	return p, p.check(infos)
 }
 
@@ -135,7 +141,8 @@ func (p *Plan) outputs(topo *Topology, sub *SubTopology, n int, infos map[Topic]
 			p.limits[spec.Topic] = limitsOf(info)
 			return
 		}
-		if _, ok := p.Partitions[spec.Topic]; ok && slices.ContainsFunc(p.create, func(s TopicSpec) bool { return s.Topic == spec.Topic }) {
+		if i := slices.IndexFunc(p.create, func(s TopicSpec) bool { return s.Topic == spec.Topic }); i >= 0 {
+			p.create[i].MustExist = p.create[i].MustExist || spec.MustExist
 			return
 		}
 		p.Partitions[spec.Topic] = spec.Partitions
@@ -246,13 +253,31 @@ func (t *Topology) inputTopics() []Topic {
 }
 
 func missingTopic(ctx context.Context, c Cluster, topic Topic) error {
-	text := ""
+	return E(Environment, fmt.Sprintf("read topic %q", topic), fmt.Errorf("%w%s", ErrNoTopic, similar(ctx, c, topic)))
+}
+
+// notCreated says what a topic that is missing would have been made with.
+func notCreated(ctx context.Context, c Cluster, spec TopicSpec) error {
+	settings := "the broker's own settings"
+	if len(spec.Configs) > 0 {
+		var set []string
+		for _, key := range slices.Sorted(maps.Keys(spec.Configs)) {
+			set = append(set, key+"="+spec.Configs[key])
+		}
+		settings = strings.Join(set, " ")
+	}
+	return E(Environment, fmt.Sprintf("write topic %q", spec.Topic), fmt.Errorf(
+		"%w%s, and with create: false it is not made: it would have %d partitions and %s", ErrNoTopic, similar(ctx, c, spec.Topic), spec.Partitions, settings))
+}
+
+// similar names topics that are called much like one that does not exist.
+func similar(ctx context.Context, c Cluster, topic Topic) string {
 	if all, err := c.AllTopics(ctx); err == nil {
 		if near := nearest(string(topic), all); len(near) > 0 {
-			text = " (there is " + strings.Join(near, ", ") + ")"
+			return " (there is " + strings.Join(near, ", ") + ")"
 		}
 	}
-	return E(Environment, fmt.Sprintf("read topic %q", topic), fmt.Errorf("%w%s", ErrNoTopic, text))
+	return ""
 }
 
 // nearest lists up to three names that are like name.

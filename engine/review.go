@@ -67,7 +67,9 @@ func MakeReview(ctx context.Context, topo *Topology, c Cluster) (*Review, error)
 	} else if err != nil {
 		return nil, err
 	}
-	return r, r.keys(ctx, topo, c)
+	keys, apart, err := ReviewKeys(ctx, topo, c)
+	r.Keys, r.Refused = keys, append(r.Refused, apart...)
+	return r, err
 }
 
 func isKind(err error, k Kind) bool {
@@ -105,9 +107,10 @@ func (r *Review) stores() {
 	}
 }
 
-// keys samples the topics that meet others in one sub-topology: equal counts do
-// not help where their writers spread keys in different ways.
-func (r *Review) keys(ctx context.Context, topo *Topology, c Cluster) error {
+// ReviewKeys samples the topics that meet others in one sub-topology: equal
+// counts do not help where their writers spread keys in different ways. apart
+// says which do.
+func ReviewKeys(ctx context.Context, topo *Topology, c Cluster) (keys []KeyReview, apart []string, err error) {
 	for _, sub := range topo.Subs {
 		if len(sub.Sources) < 2 {
 			continue
@@ -120,17 +123,17 @@ func (r *Review) keys(ctx context.Context, topo *Topology, c Cluster) error {
 				if !s.Repartition {
 					m, err := sampleKeys(ctx, c, topic)
 					if err != nil {
-						return err
+						return nil, nil, err
 					}
 					k.Family, k.Samples, k.Wrong = m.Family, m.Samples, m.Wrong
-					r.Keys = append(r.Keys, k)
+					keys = append(keys, k)
 				}
 				const enough = 20 // fewer agree with a family by chance
 				if k.Family == "" || !s.Repartition && k.Samples < enough {
 					continue
 				}
 				if first != "" && first != k.Family {
-					r.Refused = append(r.Refused, fmt.Sprintf("%s and %s meet in one transform, and their writers spread keys in different ways (%s, %s): put a rekey before one of them", firstTopic, topic, first, k.Family))
+					apart = append(apart, fmt.Sprintf("%s and %s meet in one transform, and their writers spread keys in different ways (%s, %s): put a rekey before one of them", firstTopic, topic, first, k.Family))
 				}
 				if first == "" {
 					first, firstTopic = k.Family, topic
@@ -138,7 +141,7 @@ func (r *Review) keys(ctx context.Context, topo *Topology, c Cluster) error {
 			}
 		}
 	}
-	return nil
+	return keys, apart, nil
 }
 
 // sampleKeys reads the newest records of some partitions.

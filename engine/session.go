@@ -101,6 +101,7 @@ type TopicSpec struct {
 	Topic      Topic
 	Partitions int
 	Configs    map[string]string // e.g. cleanup.policy
+	MustExist  bool              // it is not created: without it there is no plan
 }
 
 // Cluster is the broker as the worker sees it, outside any group. Safe for

@@ -174,6 +174,7 @@ type KafkaSink struct {
 	OnlyFinal Word
 	RFC3339   bool
 	Now       bool // timestamp: now
+	Exists    bool // create: false
 	wire      sinkWire
 }
 

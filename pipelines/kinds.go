@@ -298,7 +298,7 @@ var kinds = []*Kind{
 		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
 		Key{Name: "timestamps", Type: "epoch_ms or rfc3339", Default: "epoch_ms", Doc: "How timestamp columns are written."},
 		Key{Name: "timestamp", Type: "event or now", Default: "event", Doc: "The Kafka timestamp of records: the row's event time, or the time of writing where the topic would not keep event times."},
-		Key{Name: "create", Type: "bool", Default: "true", Doc: "Create the topic when it is missing. `false` is not supported yet."},
+		Key{Name: "create", Type: "bool", Default: "true", Doc: "Create the topic when it is missing. `false`: the pipeline does not start without it, and says what it would have been made with."},
 		Key{Name: "register", Type: "bool", Default: "false", Doc: "Avro and protobuf: make a schema of the columns and register it; values name it. One that readers of the subject's newest could not read is refused before anything runs."},
 		Key{Name: "subject", Type: "text", Default: "`<topic>-value`", Doc: "The schema registry's name for the schemas. Without `register`: values are written with its newest schema."},
 	)},

@@ -169,7 +169,10 @@ func (b *builder) kafkaSink(n *engine.NodeSpec, s *Sink, in *stream, schema *eng
 		OnlyFinal: k.OnlyFinal.Given(), Style: engine.ValueStyle{RFC3339: k.RFC3339}, TimestampNow: k.Now, Headers: k.Headers, Table: in.table,
 		NewEncoder: f.value.encoder, NewKeyEncoder: f.key.encoder,
 	})
-	n.Outputs, n.EventStamps = []engine.TopicSpec{{Topic: topic}}, !k.Now
+	n.Outputs, n.EventStamps = []engine.TopicSpec{{Topic: topic, MustExist: k.Exists}}, !k.Now
+	if k.Exists {
+		n.Notes = append(n.Notes, "the topic must exist")
+	}
 	if key != nil {
 		n.Notes = append(n.Notes, "record key: "+textList(key))
 	}

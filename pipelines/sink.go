@@ -113,9 +113,8 @@ func (l *loader) kafkaSink(f *fields) *KafkaSink {
 		s.Now = which == "now"
 	}
 	if v := f.get("create"); v != nil {
-		if create, ok := l.bool(v); ok && !create {
-			l.unsupported(v, "create: false")
-		}
+		create, ok := l.bool(v)
+		s.Exists = ok && !create
 	}
 	l.sinkWire(s, f)
 	return s

@@ -200,6 +200,15 @@ func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *eng
 		for _, t := range topo.SourceTopics() {
 			specs = append(specs, engine.TopicSpec{Topic: t, Partitions: 4})
 		}
+		for _, sub := range topo.Subs {
+			for _, n := range sub.Nodes {
+				for _, o := range n.Outputs {
+					if o.MustExist {
+						specs = append(specs, engine.TopicSpec{Topic: o.Topic, Partitions: 4})
+					}
+				}
+			}
+		}
 		if _, err := p.broker.Cluster().CreateTopics(ctx, specs); err != nil {
 			return err
 		}
@@ -207,6 +216,13 @@ func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *eng
 	}
 	if err != nil {
 		return err
+	}
+	_, apart, err := engine.ReviewKeys(ctx, topo, p.broker.Cluster())
+	if err != nil {
+		return err
+	}
+	for _, text := range apart {
+		p.log.Warn("rows of one key are in different partitions and will not meet: "+text, "pipeline", topo.Pipeline)
 	}
 	created, err := plan.Enforce(ctx, topo, p.broker.Cluster())
 	if err != nil {
