@@ -11,19 +11,30 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// conn is one client's stream; its handler's goroutine does everything.
+// conn is one client's stream over any transport; its handler's goroutine
+// does everything.
 type conn struct {
 	hub   *Hub
 	view  *view
 	group *group
 	ctx   context.Context
-	w     http.ResponseWriter
-	rc    *http.ResponseController
+	out   transport
 	gone  <-chan struct{}
 
 	version uint64 // of the table, as the client has it
 	seq     uint64 // of the last mark written
 }
+
+// Why a stream ends, or does not begin: the reason of its drain event.
+const (
+	endLife      = "life"       // it is old enough: resume, perhaps on another node
+	endShutdown  = "shutdown"   // this node leaves
+	endReplaced  = "replaced"   // the view is another one now, or gone
+	endExpired   = "expired"    // the viewer's token has expired
+	endCapacity  = "capacity"   // this node has too many streams
+	endDraining  = "draining"   // this node is leaving already
+	endViewerCap = "viewer_cap" // the viewer has too many streams
+)
 
 // serveLive is GET /live/{pipeline}/{sink}.
 func (h *Hub) serveLive(w http.ResponseWriter, r *http.Request) {
@@ -32,13 +43,8 @@ func (h *Hub) serveLive(w http.ResponseWriter, r *http.Request) {
 		p.reached, p.err = true, writable(rc)
 		return
 	}
-	v, right := h.admitted(w, r)
-	if v == nil {
-		return
-	}
-	f, err := h.filterOf(r, v, right)
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
+	v, f, ok := h.wanted(w, r)
+	if !ok {
 		return
 	}
 	if err := writable(rc); err != nil {
@@ -46,38 +52,65 @@ func (h *Hub) serveLive(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusInternalServerError, "this server cannot stream: "+err.Error())
 		return
 	}
-	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store, no-transform")
-	header.Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-	c := &conn{hub: h, view: v, ctx: r.Context(), w: w, rc: rc}
-	draining, why := h.enter()
+	h.stream(r, v, f, newEventStream(w, h.opts.WriteTimeout))
+}
+
+// wanted is the view that a request asks for and which of its rows; where ok
+// is false it has answered.
+func (h *Hub) wanted(w http.ResponseWriter, r *http.Request) (v *view, f filter, ok bool) {
+	v, right := h.admitted(w, r)
+	if v == nil {
+		return nil, filter{}, false
+	}
+	f, err := h.filterOf(r, v, right)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return nil, filter{}, false
+	}
+	return v, f, true
+}
+
+// stream serves a client over a transport until either is done.
+func (h *Hub) stream(r *http.Request, v *view, f filter, out transport) {
+	viewer := ViewerOf(r.Context())
+	c := &conn{hub: h, view: v, ctx: r.Context(), out: out}
+	draining, leave, why := h.enter(viewer)
 	if why != "" {
-		// Any other status would stop an EventSource for good; evicting another
-		// client in its favour would make a storm.
+		// A status other than 200 would stop an EventSource for good; evicting
+		// another client in its favour would make a storm.
 		h.metrics.Rejected(v.name, why)
-		c.write(fmt.Appendf(nil, "retry: %d\n\n", h.between(20*time.Second, 60*time.Second).Milliseconds()))
+		c.drain(why, 20*time.Second, 60*time.Second)
 		return
 	}
-	defer h.leave()
+	defer leave()
 	h.metrics.Connections(v.name, 1)
 	defer h.metrics.Connections(v.name, -1)
-	if !c.write(fmt.Appendf(nil, "retry: %d\n\n", h.between(2*time.Second, 5*time.Second).Milliseconds())) {
-		return
+	retry := h.between(2*time.Second, 5*time.Second).Milliseconds()
+	if out.write(&block{text: fmt.Appendf(nil, "retry: %d\n\n", retry)}) {
+		c.serve(f, cursorOf(r), draining, h.expiry(viewer))
 	}
-	// A browser that reconnects by itself repeats its first URL: the header is
-	// the newer of the two.
-	cursor := r.Header.Get("Last-Event-ID")
-	if cursor == "" {
-		cursor = r.URL.Query().Get("cursor")
+}
+
+// cursorOf is where a client was. A browser that reconnects by itself repeats
+// its first URL: the header is the newer of the two.
+func cursorOf(r *http.Request) string {
+	if cursor := r.Header.Get("Last-Event-ID"); cursor != "" {
+		return cursor
 	}
-	c.serve(f, cursor, draining)
+	return r.URL.Query().Get("cursor")
+}
+
+// expiry fires when a viewer is no longer who they say; nil: never.
+func (h *Hub) expiry(v *Viewer) <-chan time.Time {
+	if v == nil || v.Expires.IsZero() {
+		return nil
+	}
+	return time.After(v.Expires.Sub(h.opts.Now()))
 }
 
 // serve runs the stream: wait for the table, say hello, bring the client to
 // the present, then follow.
-func (c *conn) serve(f filter, cursor string, draining <-chan struct{}) {
+func (c *conn) serve(f filter, cursor string, draining <-chan struct{}, expired <-chan time.Time) {
 	life := time.NewTimer(c.hub.between(c.hub.opts.MinLife, c.hub.opts.MaxLife))
 	defer life.Stop()
 	beats := time.NewTicker(c.hub.opts.Heartbeat)
@@ -89,7 +122,7 @@ func (c *conn) serve(f filter, cursor string, draining <-chan struct{}) {
 		case <-ready:
 			open = true
 		case <-beats.C:
-			if !c.write([]byte(": catching up\n\n")) {
+			if !c.out.idle("catching up") {
 				return
 			}
 		case <-gone:
@@ -97,6 +130,9 @@ func (c *conn) serve(f filter, cursor string, draining <-chan struct{}) {
 		case <-draining:
 			return
 		case <-life.C:
+			return
+		case <-expired:
+			c.drain(endExpired, 0, 2*time.Second)
 			return
 		case <-c.ctx.Done():
 			return
@@ -116,11 +152,14 @@ func (c *conn) serve(f filter, cursor string, draining <-chan struct{}) {
 		select {
 		case <-b.next:
 		case <-beats.C:
-			if !c.write([]byte(": still here\n\n")) {
+			if !c.out.idle("still here") {
 				return
 			}
 		case <-life.C:
-			c.drain(0, 2*time.Second)
+			c.drain(endLife, 0, 2*time.Second)
+			return
+		case <-expired:
+			c.drain(endExpired, 0, 2*time.Second)
 			return
 		case <-draining:
 			draining = nil
@@ -128,10 +167,10 @@ func (c *conn) serve(f filter, cursor string, draining <-chan struct{}) {
 			defer t.Stop()
 			leave = t.C
 		case <-leave:
-			c.drain(time.Second, 5*time.Second)
+			c.drain(endShutdown, time.Second, 5*time.Second)
 			return
 		case <-gone:
-			c.drain(0, 2*time.Second)
+			c.drain(endReplaced, 0, 2*time.Second)
 			return
 		case <-c.ctx.Done():
 			return
@@ -153,11 +192,11 @@ func (c *conn) start(cursor string) bool {
 			c.hub.metrics.Resync(c.view.name, reason)
 		}
 	}
-	if !c.write(c.hello(resumed, reason)) || !c.send(fr) {
+	if !c.out.write(c.hello(resumed, reason)) || !c.send(fr) {
 		return false
 	}
 	if resumed {
-		return c.write([]byte("event: ready\ndata: {}\n\n"))
+		return c.out.write(eventBlock("ready", []byte("{}")))
 	}
 	return true
 }
@@ -199,44 +238,35 @@ func (c *conn) follow(b *beat) bool {
 		return true
 	}
 	c.seq = b.seq
-	if !c.write(b.mark) {
+	if !c.out.write(b.mark) {
 		return false
 	}
 	// Marks move offsets too: let the cursor follow, unless the client is
 	// already beyond this beat.
-	return c.version != b.version || c.write(b.cursor)
+	return c.version != b.version || c.out.write(b.cursor)
 }
 
 func (c *conn) send(fr *frame) bool {
 	size := 0
 	for _, b := range fr.blocks {
-		if !c.write(b) {
+		if !c.out.write(b) {
 			return false
 		}
-		size += len(b)
+		size += len(b.text)
 	}
 	c.version = fr.to
 	c.hub.metrics.Frame(c.view.name, size)
 	return true
 }
 
-// write sends a block with a deadline of its own: a server-wide write timeout
-// would cut the stream, none at all would keep a dead phone for 15 minutes.
-// The deadline is the network's, hence the real clock.
-func (c *conn) write(block []byte) bool {
-	if c.rc.SetWriteDeadline(time.Now().Add(c.hub.opts.WriteTimeout)) != nil {
-		return false
-	}
-	if _, err := c.w.Write(block); err != nil {
-		return false
-	}
-	return c.rc.Flush() == nil
+// drain tells the client to come back between from and to, to any node, and why.
+func (c *conn) drain(reason string, from, to time.Duration) {
+	c.out.write(drainBlock(reason, c.hub.between(from, to)))
 }
 
-// drain tells the client to come back soon, to any node, and where.
-func (c *conn) drain(from, to time.Duration) {
-	ms := c.hub.between(from, to).Milliseconds()
-	c.write(fmt.Appendf(nil, "retry: %d\nevent: drain\ndata: {\"retry_ms\":%d}\n\n", ms, ms))
+func drainBlock(reason string, wait time.Duration) *block {
+	ms := wait.Milliseconds()
+	return &block{text: fmt.Appendf(nil, "retry: %d\nevent: drain\ndata: {\"retry_ms\":%d,\"reason\":%q}\n\n", ms, ms, reason)}
 }
 
 // hello is what a client must know to read the rest.
@@ -256,7 +286,7 @@ type hello struct {
 	Reason      string              `json:"reason,omitempty"`
 }
 
-func (c *conn) hello(resumed bool, reason string) []byte {
+func (c *conn) hello(resumed bool, reason string) *block {
 	s := c.view.spec
 	m := hello{View: s.Name, Epoch: c.group.epoch, Schema: s.Columns, Key: s.KeyColumns, Windowed: s.Windowed, Stream: s.Stream,
 		HistoryMS: s.History.Milliseconds(), RefreshMS: s.Refresh.Milliseconds(), HeartbeatMS: c.hub.opts.Heartbeat.Milliseconds(),
@@ -265,7 +295,7 @@ func (c *conn) hello(resumed bool, reason string) []byte {
 		m.MaxRows = s.MaxRows
 	}
 	b, _ := json.Marshal(m) // plain fields: cannot fail; JSON has no raw line ends
-	return append(append([]byte("event: hello\ndata: "), b...), "\n\n"...)
+	return eventBlock("hello", b)
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {

@@ -17,7 +17,7 @@ const maxBlock = 64 << 10
 // encoded once and shared: never changed after it is made.
 type frame struct {
 	from, to uint64
-	blocks   [][]byte // event stream text; the id is in the last one
+	blocks   []*block // the id is in the last one
 	snapshot bool
 }
 
@@ -39,7 +39,7 @@ func encodeSnapshot(rows []row, f filter, h head) *frame {
 		e.upserts(`"rows":[`)
 		e.finish(h)
 	}
-	return &frame{to: h.version, snapshot: true, blocks: append(e.blocks, ready(len(kept), h.cursor))}
+	return &frame{to: h.version, snapshot: true, blocks: blocksOf(append(e.blocks, ready(len(kept), h.cursor)))}
 }
 
 // encodeDelta writes changed rows as delta blocks. Where the filter hides
@@ -49,7 +49,7 @@ func encodeDelta(rows []row, f filter, from uint64, h head, always bool) *frame 
 	kept, gone := split(rows, f)
 	fr := &frame{from: from, to: h.version}
 	if len(kept)+len(gone) == 0 && !always {
-		fr.blocks = [][]byte{idBlock(h.cursor)}
+		fr.blocks = []*block{cursorBlock(h.cursor)}
 		return fr
 	}
 	e := encoder{rows: kept, gone: gone}
@@ -61,7 +61,7 @@ func encodeDelta(rows []row, f filter, from uint64, h head, always bool) *frame 
 	}
 	last := &e.blocks[len(e.blocks)-1]
 	*last = append((*last)[:len(*last)-1], idBlock(h.cursor)...)
-	fr.blocks = e.blocks
+	fr.blocks = blocksOf(e.blocks)
 	return fr
 }
 

@@ -35,9 +35,9 @@ type group struct {
 type beat struct {
 	version uint64
 	frame   *frame // the newest; nil: none
-	mark    []byte // nil: none yet
+	mark    *block // nil: none yet
 	seq     uint64 // the mark's number
-	cursor  []byte // id block at this version
+	cursor  *block // id block at this version
 	next    chan struct{}
 }
 
@@ -47,10 +47,10 @@ const maxResumes = 64
 
 // publish makes the next beat; called by the view's frame goroutine. fits
 // false: no delta from that version can be made.
-func (g *group) publish(rows []row, fits bool, from uint64, h head, mark []byte, seq uint64) {
+func (g *group) publish(rows []row, fits bool, from uint64, h head, mark *block, seq uint64) {
 	g.mu.Lock()
 	old := g.beat.Load()
-	b := &beat{version: h.version, frame: old.frame, mark: old.mark, seq: old.seq, cursor: idBlock(h.cursor), next: make(chan struct{})}
+	b := &beat{version: h.version, frame: old.frame, mark: old.mark, seq: old.seq, cursor: cursorBlock(h.cursor), next: make(chan struct{})}
 	if h.version > from {
 		g.behind, g.resumes, b.frame = nil, nil, nil
 		if fits {

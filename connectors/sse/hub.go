@@ -253,15 +253,27 @@ func (h *Hub) turn() time.Duration {
 	return time.Duration(h.opts.Random() * 0.8 * float64(max(0, left)))
 }
 
-// enter counts a stream in, or says why not.
-func (h *Hub) enter() (draining <-chan struct{}, why string) {
+// enter counts a stream in, or says why not. The stream calls leave.
+func (h *Hub) enter(v *Viewer) (draining <-chan struct{}, leave func(), why string) {
+	out, ok := h.opts.Gate.Enter(v)
+	if !ok {
+		return nil, nil, endViewerCap
+	}
+	if draining, why = h.count(); why != "" {
+		out()
+		return nil, nil, why
+	}
+	return draining, func() { h.leave(); out() }, ""
+}
+
+func (h *Hub) count() (draining <-chan struct{}, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isDraining() {
-		return nil, "draining"
+		return nil, endDraining
 	}
 	if h.conns >= h.opts.MaxConnections {
-		return nil, "capacity"
+		return nil, endCapacity
 	}
 	h.conns++
 	return h.drain, ""

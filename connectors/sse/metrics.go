@@ -15,7 +15,7 @@ type Metrics interface {
 	// Resync counts snapshots sent where a client had asked to resume or had
 	// fallen behind, by reason.
 	Resync(view, reason string)
-	// Rejected counts streams turned away: "capacity" or "draining".
+	// Rejected counts streams turned away: "capacity", "viewer_cap" or "draining".
 	Rejected(view, reason string)
 	// EventToScreen is the age, in seconds, of the newest row of a frame when
 	// it was made: since its window's end where the window is closed, since

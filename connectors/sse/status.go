@@ -57,7 +57,7 @@ func statusOf(t *table, now int64) status {
 	return s
 }
 
-func markBlock(s status) []byte {
+func markBlock(s status) *block {
 	b, _ := json.Marshal(s) // plain fields: cannot fail
-	return append(append([]byte("event: mark\ndata: "), b...), "\n\n"...)
+	return eventBlock("mark", b)
 }

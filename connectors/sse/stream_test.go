@@ -84,6 +84,7 @@ func TestStream(t *testing.T) {
 				return ""
 			case "cut":
 				clients[d.CmdArgs[0].Key].close()
+				synctest.Wait() // the server has noticed
 				return ""
 			case "drain":
 				ctx, cancel := context.WithTimeout(t.Context(), duration(t, d, "grace"))

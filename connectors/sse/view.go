@@ -210,7 +210,7 @@ func (v *view) tick(withMark bool) {
 	conflated := int(v.table.changes) - len(rows)
 	v.ticked, v.table.changes = v.table.version, 0
 	h := headOf(v.table, v.epoch)
-	var mark []byte
+	var mark *block
 	if withMark {
 		v.seq++
 		mark = markBlock(statusOf(v.table, now))
