@@ -17,6 +17,7 @@ const (
 	StageAggregate  Stage = "aggregate"
 	StageLate       Stage = "late"
 	StageProduce    Stage = "produce"
+	StageSend       Stage = "send" // an alert's way to its receiver
 )
 
 // Policy says what happens to a record that went wrong at a stage.
