@@ -272,8 +272,9 @@ type sinkWire struct {
 	keyFormat string // "": the text of one column, a JSON object of several
 	keyNode   *node
 	register  bool
-	at        *node             // register, or subject
+	at        *node             // register, subject, or message
 	subject   string            // of values
+	message   Word              // of a protobuf schema; zero: its first, or one called after the sink
 	registry  registry.Registry // nil: values are bare
 }
 
@@ -301,10 +302,14 @@ func (l *loader) sinkWire(s *KafkaSink, f *fields) {
 	if subject != nil {
 		w.subject, _ = l.text(subject)
 	}
-	if !w.register && subject == nil {
+	message := l.message(w, f.get("message"))
+	if !w.register && subject == nil && message == nil {
 		return
 	}
-	if w.at = register; subject != nil {
+	if w.at = message; register != nil {
+		w.at = register
+	}
+	if subject != nil {
 		w.at = subject
 	}
 	if !hasSchemas(w.name()) && (!hasSchemas(w.keyFormat) || subject != nil) {
@@ -322,9 +327,34 @@ func (l *loader) sinkWire(s *KafkaSink, f *fields) {
 	w.registry = p.registry
 }
 
+// message reads which message of a protobuf schema values are; nil where that
+// is not said, or wrong.
+func (l *loader) message(w *sinkWire, n *node) *node {
+	if n == nil {
+		return nil
+	}
+	text, ok := l.text(n)
+	if !ok {
+		return nil
+	}
+	if w.name() != "protobuf" {
+		l.fail(n, "misplaced", "format: protobuf", "only protobuf schemas have messages")
+		return nil
+	}
+	if w.register && !messagePattern.MatchString(text) {
+		l.fail(n, "name", "for example Order", "%s cannot be the name of a message that is made", shorten(n.raw()))
+		return nil
+	}
+	w.message = wordOf(n, text)
+	return n
+}
+
+var messagePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
+
 // part is the format of a sink's values, or of its keys.
 type part struct {
 	format  string
+	message Word   // of values; zero: not said
 	subject string // "": bare
 	opts    codec.EncoderOptions
 	encoder func() codec.RowEncoder // nil: the sink's own
@@ -338,7 +368,7 @@ func schemaName(p *Pipeline, s *Sink) string { return p.Name.Text + "_" + s.Name
 // parts says how values and keys are written, of rows of a schema.
 func (s *KafkaSink) parts(name string, in *stream, schema *engine.Schema) (f sinkFormats) {
 	style := engine.ValueStyle{RFC3339: s.RFC3339}
-	f.value = part{format: s.wire.name(), opts: codec.EncoderOptions{Style: style, CSV: s.wire.csv, Name: name, Columns: []int{}}}
+	f.value = part{format: s.wire.name(), message: s.wire.message, opts: codec.EncoderOptions{Style: style, CSV: s.wire.csv, Name: name, Columns: []int{}}}
 	for _, column := range in.schema.Fields {
 		if i := schema.Lookup(column.Name); i >= 0 && !slices.Contains(in.hidden, column.Name) &&
 			!slices.ContainsFunc(s.Drop, func(w Word) bool { return w.Text == column.Name }) {
@@ -370,12 +400,15 @@ func (p *part) find(w *sinkWire, schema *engine.Schema) error {
 	newest, err := w.registry.Latest(p.subject)
 	switch {
 	case err == nil && !w.register:
-		p.opts.Schema, p.opts.Framed, p.opts.ID = newest, true, newest.ID
+		p.opts.Schema, p.opts.Framed, p.opts.ID, p.opts.Message = newest, true, newest.ID, p.message.Text
 		return nil
 	case err == nil:
 		p.opts.Previous, p.opts.Name = newest, nameOf(newest, p.opts.Name)
 	case !w.register || !errors.Is(err, codec.ErrUnknownSchema):
 		return err
+	}
+	if p.message.Given() {
+		p.opts.Name = p.message.Text
 	}
 	p.opts.Schema, err = codec.SchemaOf(p.format, schema, p.opts)
 	return err
@@ -447,6 +480,8 @@ func (k *checker) sinkFormat(s *Sink, in *stream) {
 			k.fail(w.at, "schema", "keep the columns that it had and their types, or write to another topic", "%s", err)
 		case errors.Is(err, codec.ErrUnknownSchema):
 			k.fail(w.at, "schema", "register: true makes one", "the schema registry has no subject %q", p.subject)
+		case p.message.Given():
+			k.fail(p.message.node, "schema", "", "%s", err)
 		case p.subject != "":
 			k.fail(w.at, "schema", "", "%s", err)
 		default:

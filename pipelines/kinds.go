@@ -301,6 +301,7 @@ var kinds = []*Kind{
 		Key{Name: "create", Type: "bool", Default: "true", Doc: "Create the topic when it is missing. `false`: the pipeline does not start without it, and says what it would have been made with."},
 		Key{Name: "register", Type: "bool", Default: "false", Doc: "Avro and protobuf: make a schema of the columns and register it; values name it. One that readers of the subject's newest could not read is refused before anything runs."},
 		Key{Name: "subject", Type: "text", Default: "`<topic>-value`", Doc: "The schema registry's name for the schemas. Without `register`: values are written with its newest schema."},
+		Key{Name: "message", Type: "text", Default: "the first of the schema", Doc: "The protobuf message that values are, of the subject's newest schema; with `register` what the message is called that is made."},
 	)},
 	{Group: "sink", Name: "sse", Doc: "A live view: `/live/<pipeline>/<sink>`.", Keys: sinkKeys(
 		Key{Name: "history", Type: "duration", Default: "1h", Doc: "Windows older than this leave the view."},
