@@ -40,6 +40,8 @@ var walls = []struct {
 	{"github.com/prometheus/client_golang", []string{"engine/metrics.go"}},
 	{"github.com/expr-lang/expr", []string{"operators/expr/"}},
 	{"github.com/spf13/cobra", []string{"cmd/"}},
+	{"github.com/go-jose/go-jose", []string{"connectors/sse/access/"}},
+	{"golang.org/x/time", []string{"connectors/sse/access/"}},
 	{"github.com/santhosh-tekuri/jsonschema", []string{"pipelines/jsonschema_test.go"}},
 }
 

@@ -52,6 +52,13 @@ func ViewerOf(ctx context.Context) *Viewer {
 	return v
 }
 
+// Probing tells whether a request is CheckMiddleware's: a gate lets it pass.
+// Nothing that comes over a network can be one.
+func Probing(r *http.Request) bool {
+	_, ok := r.Context().Value(probeKey{}).(*probe)
+	return ok
+}
+
 // open is the gate of a server that anybody may ask.
 type open struct{}
 

@@ -1,0 +1,79 @@
+package access
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+)
+
+// decode reads one JSON value and nothing behind it.
+func decode(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// decodeClaims reads claims with their numbers as int64 where they are whole:
+// an id above 2^53 stays what it is.
+func decodeClaims(b []byte) (map[string]any, error) {
+	var claims map[string]any
+	if len(b) == 0 {
+		return map[string]any{}, nil
+	}
+	if err := decode(b, &claims); err != nil {
+		return nil, fmt.Errorf("read claims: %w", err)
+	}
+	if claims == nil {
+		return map[string]any{}, nil
+	}
+	for k, v := range claims {
+		claims[k] = exact(v)
+	}
+	return claims, nil
+}
+
+func exact(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return n
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return v.String()
+		}
+		return f
+	case []any:
+		for i := range v {
+			v[i] = exact(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = exact(v[k])
+		}
+	}
+	return v
+}
+
+// keep drops all claims that are not in the list; nil keeps all.
+func keep(claims map[string]any, names []string) map[string]any {
+	if names == nil {
+		return claims
+	}
+	for k := range claims {
+		if !slices.Contains(names, k) {
+			delete(claims, k)
+		}
+	}
+	return claims
+}
