@@ -9,9 +9,9 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// filter keeps the rows whose key columns have the given texts, that the
-// asker's expression keeps, and that the viewer has a right to see. The zero
-// filter keeps all. A row's key columns are its identity, so by them it never
+// filter keeps the rows whose key columns have the given texts (of several
+// texts for a column, one), that the asker's expression keeps, and that the
+// viewer has a right to see. The zero filter keeps all. A row's key columns are its identity, so by them it never
 // moves in or out of a filter; by an expression it may.
 type filter struct {
 	canon   string // equal filters share one encoding
@@ -19,6 +19,7 @@ type filter struct {
 	texts   []string
 	asked   func(row []byte) bool // where=; nil: all. It saves bandwidth
 	right   func(row []byte) bool // the gate's; nil: all
+	patch   bool                  // rows that change go as JSON patches
 }
 
 // canonical is a text that equal claims share.
@@ -62,11 +63,15 @@ func parseFilter(v engine.ViewSpec, params []string) (filter, error) {
 
 // match tells whether a row (a JSON object) is kept.
 func (f filter) match(row []byte) bool {
-	for i, c := range f.columns {
-		raw, ok := field(row, c)
-		if !ok || text(raw) != f.texts[i] {
+	for i := 0; i < len(f.columns); {
+		column, any := f.columns[i], false
+		raw, ok := field(row, column)
+		for ; i < len(f.columns) && f.columns[i] == column; i++ { // they are sorted
+			any = any || ok && text(raw) == f.texts[i]
+		}
+		if !any {
 			return false
 		}
 	}
-	return (f.asked == nil || f.asked(row)) && (f.right == nil || f.right(row))
+	return (f.right == nil || f.right(row)) && (f.asked == nil || f.asked(row))
 }

@@ -23,20 +23,28 @@ import (
 //	/live/{pipeline}/{sink}            a view as an event stream
 //	/v1/views, /v1/views/{p}/{s}       the views, and one's rows now
 //	/v1/dashboards, /v1/dashboards/{p} the dashboards, and one's panels
+//	/v1/openapi.json                   all of these, described
 //
 // What wraps it must give its ResponseWriter an Unwrap method: CheckMiddleware
 // tells whether it does.
 func (h *Hub) Handler() http.Handler {
-	mux := http.NewServeMux()
+	return h.guard(h.opts.Gate.Wrap(h.routed()))
+}
+
+// routed is what Handler serves, without what stands in front of it. A path
+// of the API stands in the table of routes, too (routes.go).
+func (h *Hub) routed() *router {
+	mux := &router{ServeMux: http.NewServeMux()}
 	mux.HandleFunc("GET /live/{pipeline}/{sink}", h.serveLive)
 	mux.HandleFunc("GET /v1/views", h.serveViews)
 	mux.HandleFunc("GET /v1/views/{pipeline}/{sink}", h.serveRows)
 	mux.HandleFunc("GET /v1/dashboards", h.serveBoards)
 	mux.HandleFunc("GET /v1/dashboards/{pipeline}", h.serveBoard)
+	mux.HandleFunc("GET /v1/openapi.json", h.serveOpenAPI)
 	mux.HandleFunc("GET /{$}", servePage("index.html"))
 	mux.HandleFunc("GET /d/{pipeline}", servePage("dashboard.html"))
 	mux.HandleFunc("GET /assets/{file...}", serveAsset)
-	return h.guard(h.opts.Gate.Wrap(mux))
+	return mux
 }
 
 // guard is in front of everything: the Host check, and the headers that keep
@@ -99,50 +107,6 @@ func (h *Hub) infos(r *http.Request, pipeline string) []viewInfo {
 }
 
 func (h *Hub) serveViews(w http.ResponseWriter, r *http.Request) { answer(w, h.infos(r, "")) }
-
-// serveRows is the read side: a view's rows now, all or those of a key.
-func (h *Hub) serveRows(w http.ResponseWriter, r *http.Request) {
-	v, right := h.admitted(w, r)
-	if v == nil {
-		return
-	}
-	f, err := h.filterOf(r, v, right)
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	rows, s, ok := v.read(f)
-	if !ok {
-		w.Header().Set("Retry-After", "1")
-		refuse(w, http.StatusServiceUnavailable, "this node is still reading the view; ask again in a second")
-		return
-	}
-	list := make([]json.RawMessage, 0, len(rows))
-	for _, r := range rows {
-		if f.match(r.value) {
-			list = append(list, r.value)
-		}
-	}
-	answer(w, map[string]any{"view": v.name, "status": s, "rows": list})
-}
-
-// read copies the rows a filter may keep.
-func (v *view) read(f filter) (rows []row, s status, ok bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.caught {
-		return nil, status{}, false
-	}
-	s = statusOf(v.table, v.now().UnixMilli())
-	if len(v.spec.KeyColumns) == 1 && len(f.columns) == 1 {
-		// The column is the record's key: no need to look at all rows.
-		if r := v.table.rows[f.texts[0]]; r != nil && r.value != nil {
-			rows = []row{*r}
-		}
-		return rows, s, true
-	}
-	return v.table.all(), s, true
-}
 
 // boardInfo is a dashboard in GET /v1/dashboards.
 type boardInfo struct {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -85,6 +86,8 @@ type Hub struct {
 	empty  chan struct{} // closed when the last stream has gone, while draining
 	drain  chan struct{} // closed when draining
 	until  time.Time     // by when streams should have gone
+	node   string        // random: tells this hub's versions from another's
+	scans  chan struct{} // places for queries that copy a whole table
 }
 
 // served is a view and what runs it.
@@ -129,7 +132,7 @@ func NewHub(o Options) *Hub {
 		o.Random = rand.Float64
 	}
 	return &Hub{opts: o, log: o.Log, metrics: o.Metrics, views: map[string]*served{}, boards: map[string]*board{},
-		drain: make(chan struct{}), empty: make(chan struct{})}
+		drain: make(chan struct{}), empty: make(chan struct{}), node: strconv.FormatUint(rand.Uint64(), 36), scans: make(chan struct{}, maxScans)}
 }
 
 // Add serves a view, and gives its pipeline a dashboard (JSON; nil: one is
