@@ -67,6 +67,15 @@ func (h *Hub) wanted(w http.ResponseWriter, r *http.Request) (v *view, f filter,
 		refuse(w, http.StatusBadRequest, err.Error())
 		return nil, filter{}, false
 	}
+	switch format := r.URL.Query().Get("format"); format {
+	case "", "json":
+	case "json-patch":
+		f.patch = true
+		f.canon += "\x03patch"
+	default:
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("format=%s: a stream has the formats json and json-patch", format))
+		return nil, filter{}, false
+	}
 	return v, f, true
 }
 

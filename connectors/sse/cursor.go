@@ -27,7 +27,8 @@ const (
 	reasonPartitions = "other_partitions"
 	reasonTooOld     = "cursor_too_old"
 	reasonAhead      = "cursor_ahead"
-	reasonSlow       = "slow" // not a cursor's: the client fell behind by half the table
+	reasonFiltered   = "filtered" // under a right only what has not changed resumes
+	reasonSlow       = "slow"     // not a cursor's: the client fell behind by half the table
 )
 
 func encodeCursor(epoch string, vector []int64) string {

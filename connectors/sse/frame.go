@@ -19,7 +19,17 @@ type frame struct {
 	from, to uint64
 	blocks   []*block // the id is in the last one
 	snapshot bool
+	empty    bool // no row in it
 }
+
+// changes are the rows of a delta.
+type changes struct {
+	kept    []*row
+	gone    []string // record keys
+	patches [][]byte // encoded
+}
+
+func (c changes) empty() bool { return len(c.kept)+len(c.gone)+len(c.patches) == 0 }
 
 // head is what goes with the rows of a frame: how far the view was when they
 // were copied.
@@ -31,32 +41,31 @@ type head struct {
 }
 
 // encodeSnapshot writes rows as snapshot blocks and a ready block.
-func encodeSnapshot(rows []row, f filter, h head) *frame {
-	kept, _ := split(rows, f)
-	e := encoder{rows: kept}
-	for more := true; more; more = len(e.rows) > 0 {
+func encodeSnapshot(rows []*row, h head) *frame {
+	e := encoder{changes: changes{kept: rows}}
+	for more := true; more; more = len(e.kept) > 0 {
 		e.begin("snapshot")
 		e.upserts(`"rows":[`)
 		e.finish(h)
 	}
-	return &frame{to: h.version, snapshot: true, blocks: blocksOf(append(e.blocks, ready(len(kept), h.cursor)))}
+	return &frame{to: h.version, snapshot: true, blocks: blocksOf(append(e.blocks, ready(len(rows), h.cursor)))}
 }
 
 // encodeDelta writes changed rows as delta blocks. Where the filter hides
 // them all, a block with only the id moves the cursor without waking the
 // page's script; a resume (always) says where time is even so.
-func encodeDelta(rows []row, f filter, from uint64, h head, always bool) *frame {
-	kept, gone := split(rows, f)
-	fr := &frame{from: from, to: h.version}
-	if len(kept)+len(gone) == 0 && !always {
+func encodeDelta(c changes, from uint64, h head, always bool) *frame {
+	fr := &frame{from: from, to: h.version, empty: c.empty()}
+	if fr.empty && !always {
 		fr.blocks = []*block{cursorBlock(h.cursor)}
 		return fr
 	}
-	e := encoder{rows: kept, gone: gone}
-	for more := true; more; more = len(e.rows)+len(e.gone) > 0 {
+	e := encoder{changes: c}
+	for more := true; more; more = !e.empty() {
 		e.begin("delta")
 		e.upserts(`"upsert":[`)
 		e.deletes()
+		e.patched()
 		e.finish(h)
 	}
 	last := &e.blocks[len(e.blocks)-1]
@@ -67,28 +76,28 @@ func encodeDelta(rows []row, f filter, from uint64, h head, always bool) *frame 
 
 // split sorts rows into those a filter keeps and the deleted ones. Of a
 // deleted row only the key is known, so each filter is told.
-func split(rows []row, f filter) (kept, gone []*row) {
+func split(rows []row, f filter) (c changes) {
 	for i := range rows {
 		switch r := &rows[i]; {
 		case r.value == nil:
-			gone = append(gone, r)
+			c.gone = append(c.gone, r.key)
 		case f.match(r.value):
-			kept = append(kept, r)
+			c.kept = append(c.kept, r)
 		}
 	}
-	return kept, gone
+	return c
 }
 
 // encoder writes rows into as many blocks as they need.
 type encoder struct {
-	rows, gone []*row // left to write
-	blocks     [][]byte
-	buf        []byte
+	changes // left to write
+	blocks  [][]byte
+	buf     []byte
 }
 
 func (e *encoder) begin(event string) {
 	size := 256
-	for _, r := range e.rows {
+	for _, r := range e.kept {
 		if size += len(r.value) + len(r.key) + 16; size > maxBlock {
 			break
 		}
@@ -98,8 +107,8 @@ func (e *encoder) begin(event string) {
 
 func (e *encoder) upserts(open string) {
 	e.buf = append(e.buf, open...)
-	for n := 0; len(e.rows) > 0; n++ {
-		r := e.rows[0]
+	for n := 0; len(e.kept) > 0; n++ {
+		r := e.kept[0]
 		if n > 0 {
 			if !e.fits(len(r.value) + len(r.key)) {
 				break
@@ -107,15 +116,15 @@ func (e *encoder) upserts(open string) {
 			e.buf = append(e.buf, ',')
 		}
 		e.buf = appendRow(e.buf, r)
-		e.rows = e.rows[1:]
+		e.kept = e.kept[1:]
 	}
 	e.buf = append(e.buf, ']')
 }
 
 func (e *encoder) deletes() {
 	e.buf = append(e.buf, `,"delete":[`...)
-	for n := 0; len(e.gone) > 0 && len(e.rows) == 0; n++ {
-		key := e.gone[0].key
+	for n := 0; len(e.gone) > 0 && len(e.kept) == 0; n++ {
+		key := e.gone[0]
 		if n > 0 {
 			e.buf = append(e.buf, ',')
 		}
@@ -125,6 +134,26 @@ func (e *encoder) deletes() {
 		}
 		e.buf = engine.AppendString(e.buf, keyText(key))
 		e.gone = e.gone[1:]
+	}
+	e.buf = append(e.buf, ']')
+}
+
+// patched writes patches, where there are any: clients that did not ask for
+// them never see the field.
+func (e *encoder) patched() {
+	if len(e.patches) == 0 || len(e.kept)+len(e.gone) > 0 {
+		return
+	}
+	e.buf = append(e.buf, `,"patch":[`...)
+	for n := 0; len(e.patches) > 0; n++ {
+		if n > 0 {
+			if !e.fits(len(e.patches[0])) {
+				break
+			}
+			e.buf = append(e.buf, ',')
+		}
+		e.buf = append(e.buf, e.patches[0]...)
+		e.patches = e.patches[1:]
 	}
 	e.buf = append(e.buf, ']')
 }

@@ -3,6 +3,7 @@ package sse
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // group is the clients of a view that share a filter, so that each frame is
@@ -16,12 +17,20 @@ import (
 //	a snapshot           if that is more than half of the table
 //
 // A frame may repeat rows that a client has: rows replace each other.
+//
+// Where an expression decides which rows a client sees, or rows change by
+// patches, the group holds the rows that its clients have (held.go), and all
+// that it writes is of the last tick's version. Under a right nothing is told
+// of rows that are not held, not even a key or an offset: who falls behind
+// gets a snapshot, and a cursor is a digest of the rows, good only where
+// nothing has changed.
 type group struct {
 	view    *view
 	table   *table // the view's when the group began: after a reset the old one, which stays as it is
 	epoch   string
 	filter  filter
-	clients int // under view.mu
+	clients int       // under view.mu
+	idle    time.Time // since when there are no clients; under view.mu
 
 	beat atomic.Pointer[beat]
 
@@ -29,6 +38,8 @@ type group struct {
 	snap    *frame            // at or after the last tick; nil: none yet
 	behind  map[uint64]*frame // by the version it begins at, since the last tick
 	resumes map[string]*frame // by cursor, since the last tick
+	held    *held             // nil: not needed
+	head    head              // held's
 }
 
 // beat is the state a group's clients wait for; immutable.
@@ -45,27 +56,84 @@ type beat struct {
 // Clients that lose one node together have few different cursors.
 const maxResumes = 64
 
-// publish makes the next beat; called by the view's frame goroutine. fits
-// false: no delta from that version can be made.
-func (g *group) publish(rows []row, fits bool, from uint64, h head, mark *block, seq uint64) {
+// news is what a tick has for each group.
+type news struct {
+	rows   []row // that changed since from, or all where fits is false
+	fits   bool  // false: no delta from that version can be made
+	from   uint64
+	head   head
+	mark   *block // nil: none this time
+	status status // that mark was made of
+	seq    uint64
+}
+
+// publish makes the next beat; called by the view's frame goroutine.
+func (g *group) publish(n news) {
 	g.mu.Lock()
 	old := g.beat.Load()
-	b := &beat{version: h.version, frame: old.frame, mark: old.mark, seq: old.seq, cursor: cursorBlock(h.cursor), next: make(chan struct{})}
-	if h.version > from {
+	b := &beat{version: n.head.version, frame: old.frame, mark: old.mark, seq: old.seq, next: make(chan struct{})}
+	if n.head.version > n.from {
 		g.behind, g.resumes, b.frame = nil, nil, nil
-		if fits {
-			b.frame = g.delta(rows, from, h, false)
+		if g.held == nil && n.fits {
+			b.frame = g.delta(split(n.rows, g.filter), n.from, n.head, false)
 		}
-		if g.snap != nil && g.snap.to < h.version {
+		if g.snap != nil && g.snap.to < n.head.version {
 			g.snap = nil
 		}
 	}
-	if mark != nil {
-		b.mark, b.seq = mark, seq
+	if g.held != nil {
+		n.head, b.frame = g.advance(n, b.frame)
 	}
+	if n.mark != nil {
+		b.mark, b.seq = g.markOf(n), n.seq
+	}
+	b.cursor = cursorBlock(n.head.cursor)
 	g.beat.Store(b)
 	g.mu.Unlock()
 	close(old.next)
+}
+
+// advance brings what the group holds to a tick's version. last is the frame
+// before, which stays the newest where the version does.
+func (g *group) advance(n news, last *frame) (head, *frame) {
+	g.begin()
+	if !n.fits {
+		g.held = newHeld(n.rows)
+		g.held.begin(g.filter)
+		g.head = n.head.under(g.filter, g.held.sum, g.epoch)
+		return g.head, nil
+	}
+	from := g.head.version
+	sum := g.held.sum
+	c := g.held.apply(n.rows, g.filter, n.head.floor)
+	g.head = n.head.under(g.filter, g.held.sum, g.epoch)
+	if g.held.sum != sum {
+		g.snap, g.resumes = nil, nil // windows may go without a new version
+	}
+	if n.head.version > from {
+		last = g.delta(c, from, g.head, false)
+	}
+	return g.head, last
+}
+
+// begin looks at the rows that were there when the group began.
+func (g *group) begin() {
+	if g.held.fill == nil {
+		return
+	}
+	g.held.begin(g.filter)
+	g.head = g.head.under(g.filter, g.held.sum, g.epoch)
+}
+
+// markOf is the mark as this group's clients may see it: under a right it
+// counts their rows only.
+func (g *group) markOf(n news) *block {
+	if g.filter.right == nil {
+		return n.mark
+	}
+	s := n.status
+	s.Rows, s.Rest = len(g.held.rows), 0
+	return markBlock(s)
 }
 
 // from gives the frame for a client at a version that the newest frame does
@@ -82,11 +150,14 @@ func (g *group) from(version uint64) *frame {
 	live := g.table.live
 	h := headOf(g.table, g.epoch)
 	v.mu.Unlock()
-	if !ok || 2*len(rows) > live {
+	if g.held != nil {
+		live = len(g.held.rows)
+	}
+	if !ok || 2*len(rows) > live || g.filter.right != nil {
 		v.metrics.Resync(v.name, reasonSlow)
 		return g.snapshotLocked()
 	}
-	f := g.delta(rows, version, h, false)
+	f := g.whole(rows, version, h, false)
 	if g.behind == nil {
 		g.behind = map[uint64]*frame{}
 	}
@@ -106,11 +177,16 @@ func (g *group) snapshotLocked() *frame {
 		return g.snap
 	}
 	v := g.view
-	v.mu.Lock()
-	rows := g.table.all()
-	h := headOf(g.table, g.epoch)
-	v.mu.Unlock()
-	g.snap = encodeSnapshot(rows, g.filter, h)
+	if g.held != nil {
+		g.begin()
+		g.snap = encodeSnapshot(g.held.all(), g.head)
+	} else {
+		v.mu.Lock()
+		rows := g.table.all()
+		h := headOf(g.table, g.epoch)
+		v.mu.Unlock()
+		g.snap = encodeSnapshot(split(rows, g.filter).kept, h)
+	}
 	v.metrics.Encoded(v.name, "snapshot")
 	return g.snap
 }
@@ -123,6 +199,15 @@ func (g *group) resume(cursor string) (f *frame, reason string) {
 	if f := g.resumes[cursor]; f != nil {
 		return f, ""
 	}
+	if g.held != nil {
+		g.begin()
+	}
+	if g.filter.right != nil {
+		if f, reason = g.resumeDigest(cursor); reason != "" {
+			return nil, reason
+		}
+		return g.keep(cursor, f), ""
+	}
 	v := g.view
 	v.mu.Lock()
 	var rows []row
@@ -132,20 +217,61 @@ func (g *group) resume(cursor string) (f *frame, reason string) {
 	}
 	h := headOf(g.table, g.epoch)
 	v.mu.Unlock()
+	if reason == "" && g.held != nil && beyond(vector, g.head.cursor, g.epoch) {
+		reason = reasonAhead // of the last tick
+	}
 	if reason != "" {
 		return nil, reason
 	}
-	f = g.delta(rows, 0, h, true)
+	return g.keep(cursor, g.whole(rows, 0, h, true)), ""
+}
+
+// resumeDigest resumes a client under a right where its rows are those now.
+func (g *group) resumeDigest(cursor string) (*frame, string) {
+	switch {
+	case cursor == "":
+		return nil, reasonNone
+	case cursor != g.head.cursor:
+		return nil, reasonFiltered
+	}
+	return g.delta(changes{}, 0, g.head, true), ""
+}
+
+// keep remembers the frame of a cursor until the next tick.
+func (g *group) keep(cursor string, f *frame) *frame {
 	if g.resumes == nil {
 		g.resumes = map[string]*frame{}
 	}
 	if len(g.resumes) < maxResumes {
 		g.resumes[cursor] = f
 	}
-	return f, ""
+	return f
 }
 
-func (g *group) delta(rows []row, from uint64, h head, always bool) *frame {
+// beyond tells whether a cursor lies beyond another of the same epoch.
+func beyond(vector []int64, cursor, epoch string) bool {
+	held, _ := decodeCursor(cursor, epoch, len(vector))
+	for p, o := range held {
+		if vector[p] > o {
+			return true
+		}
+	}
+	return held == nil
+}
+
+// whole is a frame of rows that changed since a version that clients were at
+// some time ago; h is the table's head, of which they were copied.
+func (g *group) whole(rows []row, from uint64, h head, always bool) *frame {
+	if g.held == nil {
+		return g.delta(split(rows, g.filter), from, h, always)
+	}
+	return g.delta(g.held.since(rows), from, g.head, always)
+}
+
+func (g *group) delta(c changes, from uint64, h head, always bool) *frame {
+	if g.filter.right != nil && c.empty() && !always {
+		return &frame{from: from, to: h.version, empty: true} // not even that something has changed
+	}
 	g.view.metrics.Encoded(g.view.name, "delta")
-	return encodeDelta(rows, g.filter, from, h, always)
+	return encodeDelta(c, from, h, always)
 }

@@ -200,39 +200,39 @@ func (v *view) tick(withMark bool) {
 		v.mu.Unlock()
 		return
 	}
+	v.sweep()
 	if len(v.groups) == 0 { // nobody looks: who comes begins with a snapshot
 		v.ticked, v.table.changes = v.table.version, 0
 		v.mu.Unlock()
 		return
 	}
-	from := v.ticked
-	rows, ok := v.table.since(from)
-	conflated := int(v.table.changes) - len(rows)
+	n := news{from: v.ticked, head: headOf(v.table, v.epoch)}
+	n.rows, n.fits = v.table.since(n.from)
+	conflated := int(v.table.changes) - len(n.rows)
 	v.ticked, v.table.changes = v.table.version, 0
-	h := headOf(v.table, v.epoch)
-	var mark *block
+	if !n.fits { // clients find no frame that fits and take a snapshot
+		n.rows, conflated = v.table.all(), 0
+	}
 	if withMark {
 		v.seq++
-		mark = markBlock(statusOf(v.table, now))
+		n.status = statusOf(v.table, now)
+		n.mark = markBlock(n.status)
 	}
-	seq := v.seq
+	n.seq = v.seq
 	groups := make([]*group, 0, len(v.groups))
 	for _, g := range v.groups {
 		groups = append(groups, g)
 	}
 	v.mu.Unlock()
 
-	if !ok {
-		rows = nil // clients find no frame that fits and take a snapshot
-	}
 	for _, g := range groups {
-		g.publish(rows, ok, from, h, mark, seq)
+		g.publish(n)
 	}
 	if conflated > 0 {
 		v.metrics.Conflated(v.name, conflated)
 	}
-	if len(rows) > 0 {
-		v.metrics.EventToScreen(v.name, max(0, float64(now-v.born(&rows[len(rows)-1]))/1000))
+	if len(n.rows) > 0 && n.fits {
+		v.metrics.EventToScreen(v.name, max(0, float64(now-v.born(&n.rows[len(n.rows)-1]))/1000))
 	}
 }
 
@@ -261,6 +261,9 @@ func (v *view) join(f filter) *group {
 	if g == nil {
 		g = &group{view: v, table: v.table, epoch: v.epoch, filter: f}
 		g.beat.Store(&beat{next: make(chan struct{})})
+		if f.holds() {
+			g.held, g.head = newHeld(v.table.all()), headOf(v.table, v.epoch)
+		}
 		v.groups[f.canon] = g
 	}
 	g.clients++
@@ -270,8 +273,29 @@ func (v *view) join(f filter) *group {
 func (v *view) leave(g *group) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if g.clients--; g.clients == 0 && v.groups[g.filter.canon] == g {
-		delete(v.groups, g.filter.canon)
+	if g.clients--; g.clients > 0 || v.groups[g.filter.canon] != g {
+		return
+	}
+	if g.held != nil && len(v.groups) <= maxLingering {
+		g.idle = v.now() // it looked at the whole table to begin: its clients may be back
+		return
+	}
+	delete(v.groups, g.filter.canon)
+}
+
+// A group that holds rows stays for a while when its last client has gone,
+// where there are not many: a client that polls comes and goes all the time.
+const (
+	maxLingering = 64
+	linger       = 30 * time.Second
+)
+
+// sweep removes groups that lingered; mu is held.
+func (v *view) sweep() {
+	for canon, g := range v.groups {
+		if g.clients == 0 && v.now().Sub(g.idle) > linger {
+			delete(v.groups, canon)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/leatstream/leat/connectors/sse/patch"
 	"github.com/leatstream/leat/engine"
 )
 
@@ -260,6 +261,9 @@ type client struct {
 	cursor string
 	closed bool
 	done   chan struct{}
+
+	strict  bool // panics where it is told of rows that it does not have
+	patches int
 }
 
 // open asks for a path with a cursor ("": none).
@@ -345,9 +349,17 @@ type frameData struct {
 	Rows         []map[string]any `json:"rows"`
 	Upsert       []map[string]any `json:"upsert"`
 	Delete       []string         `json:"delete"`
+	Patch        []patchData      `json:"patch"`
 	ExpireBefore *int64           `json:"expire_before"`
 	Resumed      bool             `json:"resumed"`
 	Reason       string           `json:"reason"`
+}
+
+type patchData struct {
+	Key  string     `json:"_key"`
+	Base string     `json:"base"`
+	Hash string     `json:"hash"`
+	Ops  []patch.Op `json:"ops"`
 }
 
 // take applies one block; mu is held.
@@ -381,7 +393,13 @@ func (c *client) take(e event) {
 	if e.kind == "delta" {
 		set(c.rows, d.Upsert)
 		for _, k := range d.Delete {
+			if _, ok := c.rows[k]; !ok && c.strict {
+				panic(fmt.Sprintf("a delete of %q, which this client never saw", k))
+			}
 			delete(c.rows, k)
+		}
+		for _, p := range d.Patch {
+			c.patch(p)
 		}
 	}
 	if d.ExpireBefore != nil {
@@ -390,6 +408,21 @@ func (c *client) take(e event) {
 			return ok && end < *d.ExpireBefore
 		})
 	}
+}
+
+// patch changes a row, which must be the one that the server means.
+func (c *client) patch(p patchData) {
+	old, err := patch.Decode([]byte(c.rows[p.Key]))
+	if err != nil || patch.Hash(old) != p.Base {
+		panic(fmt.Sprintf("a patch of %q that begins elsewhere than at %s: %+v", p.Key, c.rows[p.Key], p))
+	}
+	now, err := patch.Apply(old, p.Ops)
+	if err != nil || patch.Hash(now) != p.Hash {
+		panic(fmt.Sprintf("a patch of %s to another row: %+v: %v", c.rows[p.Key], p, err))
+	}
+	b, _ := json.Marshal(now)
+	c.rows[p.Key] = string(b)
+	c.patches++
 }
 
 func set(to map[string]string, rows []map[string]any) {
