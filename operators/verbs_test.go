@@ -40,6 +40,14 @@ var verbs = map[string]func(t testing.TB, r *rig, keys map[string]string){
 		}
 		r.stores, r.open = AlertStores("it", s), Alert(s)
 	},
+	"alert_group": func(t testing.TB, r *rig, keys map[string]string) {
+		s := AlertGroupSpec{In: r.in, Wait: duration(t, keys["wait"]), NewEncoder: func() RowAppender { return rowTexts{r.in} }}
+		for _, c := range list(keys["by"]) {
+			s.By = append(s.By, r.in.Lookup(c))
+		}
+		s = NewAlertGroup(s)
+		r.stores, r.open = AlertGroupStores("it", s), AlertGroup(s)
+	},
 	"flat_map": func(t testing.TB, r *rig, keys map[string]string) {
 		s, err := NewFlatMap(r.in, compileLists(t, keys["unnest"], r.in, keys["lists"]), keys["as"])
 		if err != nil {
@@ -258,4 +266,16 @@ func detectOf(t testing.TB, in *engine.Schema, keys map[string]string) *DetectSp
 		t.Fatal(err)
 	}
 	return s
+}
+
+// rowTexts writes rows as JSON objects.
+type rowTexts struct{ schema *engine.Schema }
+
+func (r rowTexts) AppendRow(dst []byte, cols []engine.Column, row int32) ([]byte, error) {
+	for c, f := range r.schema.Fields {
+		dst = append(dst, "{,"[min(c, 1)])
+		dst = append(engine.AppendString(dst, f.Name), ':')
+		dst = engine.AppendJSON(dst, &cols[c], row, engine.ValueStyle{})
+	}
+	return append(dst, '}'), nil
 }
