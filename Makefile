@@ -13,7 +13,7 @@ DENSE_ROWS ?= 2000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-random test-oracle bench bench-sliding java clean
+.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-random test-oracle test-browser bench bench-sliding java clean
 
 help: ## print what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,8 @@ fmt: ## rewrite the code as gofmt wants it
 
 lint: ## gofmt, vet, staticcheck and govulncheck
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
-	$(GO) vet -tags $(TAGS),kafka,crash,oracle ./...
-	$(GO) tool staticcheck -tags $(TAGS),kafka,crash,oracle ./...
+	$(GO) vet -tags $(TAGS),kafka,crash,oracle,browser ./...
+	$(GO) tool staticcheck -tags $(TAGS),kafka,crash,oracle,browser ./...
 	@./.ci/vulncheck
 
 fuzz: ## run every fuzz target for FUZZTIME (20s) each
@@ -57,6 +57,9 @@ test-oracle: java ## random cases, judged by Kafka Streams itself (ORACLE='-seed
 
 test-random: ## 10,000 random pipelines against a naive interpreter (RANDOM_ARGS="-seed 7 -only join")
 	$(GO) test -count=1 -timeout 60m -run '^TestAgainstNaive$$' ./bench/random -seed 0 -cases 10000 $(RANDOM_ARGS)
+
+test-browser: ## the live page in a real Chromium, driven by playwright-core (BROWSER="-run TestPage", SHOTS=folder)
+	$(GO) test -tags $(TAGS),browser -count=1 -timeout 20m -run 'Test' -v ./bench/browser $(BROWSER)
 
 bench: java build ## measure leat beside raw consumption on a real Kafka
 	$(GO) run ./bench/run -leat bin/leat -dense-rows $(DENSE_ROWS) $(BENCH)

@@ -1,0 +1,16 @@
+//go:build browser
+
+package browser
+
+import "testing"
+
+func TestPage(t *testing.T) {
+	packages(t)
+	newWorld(t).node(t, "page.test.mjs")
+}
+
+// A dashboard left open while everything behind it is replaced.
+func TestLeftOpen(t *testing.T) {
+	packages(t)
+	newWorld(t).node(t, "open.test.mjs")
+}
