@@ -183,7 +183,9 @@ func TestRandomFiltersConverge(t *testing.T) {
 		o := Options{Gate: names{}, Compile: compile}
 		young := o
 		young.MinLife, young.MaxLife = time.Second, 5*time.Second
-		nodes := []*world{newWorld(t, topic, o, spec), newWorld(t, topic, young, spec)}
+		nodes := []*world{newWorld(t, topic, o, spec)}
+		pass(time.Duration(r.IntN(250)) * time.Millisecond) // their frames differ
+		nodes = append(nodes, newWorld(t, topic, young, spec))
 		start := time.Now()
 		write := func() {
 			key := r.IntN(30)
@@ -213,9 +215,8 @@ func TestRandomFiltersConverge(t *testing.T) {
 			}
 			c := node.stalled(live+kinds[i%len(kinds)], cursor)
 			c.rows, c.strict = rows, strict
-			if r.IntN(8) == 0 { // slow: it reads through a gate that opens later
-				slow := &slowly{Conn: c.conn, wait: time.Duration(r.IntN(3000)) * time.Millisecond}
-				c.conn = slow
+			if r.IntN(4) == 0 {
+				c.conn = &slowly{Conn: c.conn, r: rand.New(rand.NewPCG(r.Uint64(), 2))}
 			}
 			clients[i] = c
 			go c.read()
@@ -237,18 +238,18 @@ func TestRandomFiltersConverge(t *testing.T) {
 			pass(time.Duration(r.IntN(400)) * time.Millisecond)
 		}
 		mark()
-		pass(4 * time.Second)
+		pass(10 * time.Second)
 		for i := range clients {
 			if clients[i] == nil || clients[i].isClosed() {
 				again(i, nodes[0])
 			}
 		}
-		pass(4 * time.Second)
+		pass(20 * time.Second)
 		all := nodes[0].hub.view("orders/board").snapshotOf()
 		for i, c := range clients {
 			if c.isClosed() { // its life ended a moment ago
 				again(i, nodes[0])
-				pass(4 * time.Second)
+				pass(20 * time.Second)
 				c = clients[i]
 			}
 			kind := kinds[i%len(kinds)]
@@ -278,14 +279,15 @@ func TestRandomFiltersConverge(t *testing.T) {
 	}
 }
 
-// slowly is a connection that is not read for a while.
+// slowly is a connection that now and then is not read for a while.
 type slowly struct {
 	net.Conn
-	wait time.Duration
+	r *rand.Rand
 }
 
 func (s *slowly) Read(b []byte) (int, error) {
-	time.Sleep(s.wait)
-	s.wait = 0
+	if s.r.IntN(20) == 0 {
+		time.Sleep(time.Duration(s.r.IntN(2000)) * time.Millisecond)
+	}
 	return s.Conn.Read(b)
 }
