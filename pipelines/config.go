@@ -19,10 +19,11 @@ type Config struct {
 	HTTP, Admin        string // listen addresses
 	Hosts              []string
 	SchemaRegistry     SchemaRegistry
+	Serve              Serve
 }
 
 // configKinds is leat.yaml in a table, as kinds is the language.
-var configKinds = []*Kind{
+var configKinds = append([]*Kind{
 	{Group: "worker config", Doc: "`leat.yaml`, or `--config FILE`: what differs per machine.", Keys: []Key{
 		{Name: "brokers", Type: "list of host:port", Doc: "Kafka or Redpanda; `--brokers` and `LEAT_BROKERS` come first."},
 		{Name: "tls", Type: "tls", Group: "tls", Doc: "Encryption to the brokers. `{}` uses the system's roots."},
@@ -32,6 +33,7 @@ var configKinds = []*Kind{
 		{Name: "transaction_timeout", Type: "duration", Default: "10s", Doc: "How long a transaction may be open. A dead worker that nobody fenced holds readers of committed data back for so long."},
 		{Name: "memory", Type: "size", Default: "1GiB", Doc: "Memory for tables; state above it is read from disk."},
 		{Name: "listen", Type: "listen", Group: "listen", Doc: "Addresses."},
+		{Name: "serve", Type: "serve", Group: "serve", Doc: "How live views are served, and to whom."},
 		{Name: "schema_registry", Type: "schema_registry", Group: "schema_registry", Doc: "Where the schemas of avro and protobuf values are."},
 	}},
 	{Group: "schema_registry", Doc: "A Confluent-compatible schema registry.", Keys: []Key{
@@ -57,7 +59,7 @@ var configKinds = []*Kind{
 		{Name: "admin", Type: "address", Default: "127.0.0.1:9464", Doc: "Metrics, health and profiles; `--admin` comes first."},
 		{Name: "hosts", Type: "list of names", Default: "localhost", Doc: "Names under which dashboards may be asked for, beside localhost and addresses."},
 	}},
-}
+}, serveKinds...)
 
 func configKind(group string) *Kind {
 	for _, k := range configKinds {
@@ -125,6 +127,9 @@ func (l *loader) config(n *node, c *Config) {
 			c.Hosts = l.texts(a.get("hosts"), "hosts")
 			a.done()
 		}
+	}
+	if v := f.get("serve"); v != nil {
+		l.serve(v, &c.Serve)
 	}
 	if s := l.fields(f.get("schema_registry"), configKind("schema_registry")); s != nil {
 		r := &c.SchemaRegistry

@@ -50,9 +50,11 @@ func (h *Hub) routed() *router {
 // guard is in front of everything: the Host check, and the headers that keep
 // a browser from mixing our pages with anybody else's.
 func (h *Hub) guard(next http.Handler) http.Handler {
+	frames := strings.Join(append([]string{"'self'"}, h.opts.FrameAncestors...), " ")
+	policy := "default-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors " + frames + "; object-src 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; object-src 'none'")
+		header.Set("Content-Security-Policy", policy)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")

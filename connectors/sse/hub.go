@@ -46,6 +46,9 @@ type Options struct {
 	// localhost and IP addresses; "*" allows all. A page on another name that
 	// was rebound to our address is refused (421).
 	Hosts []string
+	// FrameAncestors are other sites whose pages may show ours in a frame, as
+	// CSP sources ("https://wall.example.org"); default: none.
+	FrameAncestors []string
 	// Gate decides who may look; default: anybody.
 	Gate Gate
 	// Compile makes filters of expressions; default: there are none.

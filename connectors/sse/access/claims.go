@@ -23,9 +23,9 @@ func decode(b []byte, v any) error {
 	return nil
 }
 
-// decodeClaims reads claims with their numbers as int64 where they are whole:
+// ParseClaims reads claims, a JSON object, with their numbers as int64 where they are whole:
 // an id above 2^53 stays what it is.
-func decodeClaims(b []byte) (map[string]any, error) {
+func ParseClaims(b []byte) (map[string]any, error) {
 	var claims map[string]any
 	if len(b) == 0 {
 		return map[string]any{}, nil

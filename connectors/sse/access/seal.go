@@ -119,7 +119,7 @@ func (g grant) viewer() (*sse.Viewer, error) {
 	if g.Expires != 0 {
 		v.Expires = time.Unix(g.Expires, 0)
 	}
-	claims, err := decodeClaims(g.Claims)
+	claims, err := ParseClaims(g.Claims)
 	v.Claims = claims
 	return v, err
 }

@@ -122,7 +122,7 @@ func (t *tokens) signed(ctx context.Context, token string) (*sse.Viewer, error) 
 	if !ok {
 		return nil, wrong("the token's signature does not hold")
 	}
-	claims, err := decodeClaims(payload)
+	claims, err := ParseClaims(payload)
 	if err != nil {
 		return nil, wrong("the token's claims are no JSON object")
 	}
