@@ -13,7 +13,7 @@ DENSE_ROWS ?= 2000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-random test-oracle test-browser bench bench-sliding java clean
+.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-random test-oracle test-browser bench bench-sliding bench-live java clean
 
 help: ## print what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: java build ## measure leat beside raw consumption on a real Kafka
 
 bench-sliding: java build ## measure exact sliding windows beside Kafka Streams (quiet machine; BENCH=-write)
 	$(GO) run ./bench/oracle/sliding -leat bin/leat $(BENCH)
+
+bench-live: ## measure live views: memory and CPU of 10,000 streams, latency, a storm (quiet machine; BENCH=-write)
+	$(GO) run ./bench/live $(BENCH)
 
 # java says what is missing before a test has to.
 java:
