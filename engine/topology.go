@@ -156,6 +156,7 @@ type ViewSpec struct {
 	MaxKeys      int           `json:"max_keys"`
 	Refresh      time.Duration `json:"refresh"`
 	ResumeWindow time.Duration `json:"resume_window"`
+	Replay       time.Duration `json:"replay"` // how far back every frame can be shown as it was
 	Generation   int           `json:"generation"`
 	Tasks        int           `json:"tasks"` // partitions of the view topic
 	Dashboard    []byte        `json:"-"`

@@ -185,6 +185,7 @@ type SSESink struct {
 	MaxKeys      int
 	Refresh      time.Duration
 	ResumeWindow time.Duration
+	Replay       time.Duration
 }
 
 // AlertSink decides alerts: webhook.

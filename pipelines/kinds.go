@@ -309,6 +309,7 @@ var kinds = []*Kind{
 		Key{Name: "max_keys", Type: "int", Default: "100000", Doc: "Keys per partition."},
 		Key{Name: "refresh", Type: "duration", Default: "250ms", Doc: "A row changes at most this often."},
 		Key{Name: "resume_window", Type: "duration", Default: "5m", Doc: "How long a client may be away and still resume."},
+		Key{Name: "replay", Type: "duration", Default: "1h", Doc: "How far back time travel shows every change as it was: so long the view's topic is not compacted. Beyond it rows are shown with their last values."},
 	)},
 	{Group: "sink", Name: "stdout", Doc: "Writes rows to standard output, one JSON object a line.", Keys: sinkKeys(
 		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},

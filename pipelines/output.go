@@ -195,7 +195,7 @@ func (b *builder) sseSink(n *engine.NodeSpec, s *Sink, in *stream, schema *engin
 	v := engine.ViewSpec{
 		Name: b.p.Name.Text + "/" + s.Name.Text, Pipeline: b.p.Name.Text, Sink: s.Name.Text, Topic: viewTopic(b.p.Name.Text, s.Name.Text),
 		KeyColumns: in.identity(), Windowed: in.windowed, History: s.SSE.History, MaxRows: s.SSE.MaxRows, MaxKeys: s.SSE.MaxKeys,
-		Refresh: s.SSE.Refresh, ResumeWindow: s.SSE.ResumeWindow, Generation: generation,
+		Refresh: s.SSE.Refresh, ResumeWindow: s.SSE.ResumeWindow, Replay: s.SSE.Replay, Generation: generation,
 	}
 	// A filter over a source has no group, and its rows no identity; so have the
 	// rows of a rekey, whose key is not theirs alone.
@@ -235,9 +235,12 @@ func viewConfigs(v engine.ViewSpec) map[string]string {
 		"cleanup.policy": "compact", "message.timestamp.type": appendTime,
 		"segment.bytes": strconv.Itoa(32 << 20), "segment.ms": strconv.FormatInt((10 * time.Minute).Milliseconds(), 10), "min.cleanable.dirty.ratio": "0.1",
 	}
+	if v.Replay > 0 {
+		c["min.compaction.lag.ms"] = strconv.FormatInt(v.Replay.Milliseconds(), 10)
+	}
 	if v.Windowed || v.Stream {
 		c["cleanup.policy"] = "compact,delete"
-		c["retention.ms"] = strconv.FormatInt((v.History + v.ResumeWindow + 24*time.Hour).Milliseconds(), 10)
+		c["retention.ms"] = strconv.FormatInt((max(v.History, v.Replay) + v.ResumeWindow + 24*time.Hour).Milliseconds(), 10)
 	}
 	return c
 }

@@ -138,12 +138,12 @@ func (l *loader) keyFormat(n, columns *node) string {
 }
 
 func (l *loader) sseSink(f *fields) *SSESink {
-	s := &SSESink{History: time.Hour, MaxRows: 1000, MaxKeys: 100_000, Refresh: 250 * time.Millisecond, ResumeWindow: 5 * time.Minute}
+	s := &SSESink{History: time.Hour, MaxRows: 1000, MaxKeys: 100_000, Refresh: 250 * time.Millisecond, ResumeWindow: 5 * time.Minute, Replay: time.Hour}
 	for _, one := range []struct {
 		key string
 		low time.Duration
 		to  *time.Duration
-	}{{"history", time.Second, &s.History}, {"refresh", 10 * time.Millisecond, &s.Refresh}, {"resume_window", 0, &s.ResumeWindow}} {
+	}{{"history", time.Second, &s.History}, {"refresh", 10 * time.Millisecond, &s.Refresh}, {"resume_window", 0, &s.ResumeWindow}, {"replay", 0, &s.Replay}} {
 		if v := f.get(one.key); v != nil {
 			if d, ok := l.duration(v, one.low); ok {
 				*one.to = d

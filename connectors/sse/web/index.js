@@ -1,8 +1,8 @@
 // The index of dashboards.
 
-import { themeButton } from './theme.js';
+import { theme } from './theme.js';
 
-themeButton(document.getElementById('theme'));
+theme(document.getElementById('theme'));
 
 async function load() {
   const list = document.getElementById('boards');
