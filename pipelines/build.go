@@ -427,7 +427,7 @@ func policyOf(near, far *Errors) engine.ErrorPolicy {
 			p.Topic, p.IncludeValue = e.Topic, !e.ExcludeValue
 		}
 		if e.All != nil {
-			for _, stage := range []engine.Stage{engine.StageDecode, engine.StageEventTime, engine.StageExpression, engine.StageAggregate, engine.StageProduce} {
+			for _, stage := range []engine.Stage{engine.StageDecode, engine.StageEventTime, engine.StageExpression, engine.StageAggregate, engine.StageProduce, engine.StageSend} {
 				p.Stages[stage] = *e.All
 			}
 		}

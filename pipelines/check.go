@@ -317,7 +317,7 @@ func (k *checker) sink(s *Sink) {
 	case s.Kafka != nil:
 		k.kafkaSink(s, in)
 	case s.Alert != nil:
-		k.alertSink(s.Alert, in)
+		k.alertSink(s, in)
 	case s.Stdout != nil:
 		k.onlyFinal(s.Stdout.OnlyFinal, in)
 	}
@@ -326,20 +326,6 @@ func (k *checker) sink(s *Sink) {
 func (k *checker) onlyFinal(w Word, in *stream) {
 	if w.Given() && in.window == nil {
 		k.fail(w.node, "value", "remove it", "only: final needs a window that closes, and %q has none", in.name)
-	}
-}
-
-func (k *checker) alertSink(a *AlertSink, in *stream) {
-	for _, w := range append(slices.Clone(a.DedupeKey), a.GroupBy...) {
-		if in.schema.Lookup(w.Text) < 0 {
-			k.compile.unknownColumn(w, in)
-		}
-	}
-	rows := &derivation{reads: map[string]bool{}}
-	columns := scope{schema: in.visible(), lists: in.lists}
-	a.when, a.resolve = k.compile.condition(a.When, columns, rows), k.compile.condition(a.Resolve, columns, rows)
-	if a.When == nil && !in.table && a.ResolveAfter == 0 {
-		k.warn(a.URL.node, "alert", "set when: …, or resolve_after: …", "every row fires and nothing resolves: there will be one alert for each key")
 	}
 }
 

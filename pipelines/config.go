@@ -20,6 +20,7 @@ type Config struct {
 	Hosts              []string
 	SchemaRegistry     SchemaRegistry
 	Serve              Serve
+	Alerts             Alerts
 }
 
 // configKinds is leat.yaml in a table, as kinds is the language.
@@ -34,6 +35,7 @@ var configKinds = append([]*Kind{
 		{Name: "memory", Type: "size", Default: "1GiB", Doc: "Memory for tables; state above it is read from disk."},
 		{Name: "listen", Type: "listen", Group: "listen", Doc: "Addresses."},
 		{Name: "serve", Type: "serve", Group: "serve", Doc: "How live views are served, and to whom."},
+		{Name: "alerts", Type: "alerts", Group: "alerts", Doc: "How alerts are sent."},
 		{Name: "schema_registry", Type: "schema_registry", Group: "schema_registry", Doc: "Where the schemas of avro and protobuf values are."},
 	}},
 	{Group: "schema_registry", Doc: "A Confluent-compatible schema registry.", Keys: []Key{
@@ -59,7 +61,7 @@ var configKinds = append([]*Kind{
 		{Name: "admin", Type: "address", Default: "127.0.0.1:9464", Doc: "Metrics, health and profiles; `--admin` comes first."},
 		{Name: "hosts", Type: "list of names", Default: "localhost", Doc: "Names under which dashboards may be asked for, beside localhost and addresses."},
 	}},
-}, serveKinds...)
+}, append(serveKinds, alertKinds...)...)
 
 func configKind(group string) *Kind {
 	for _, k := range configKinds {
@@ -130,6 +132,9 @@ func (l *loader) config(n *node, c *Config) {
 	}
 	if v := f.get("serve"); v != nil {
 		l.serve(v, &c.Serve)
+	}
+	if v := f.get("alerts"); v != nil {
+		l.alerts(v, &c.Alerts)
 	}
 	if s := l.fields(f.get("schema_registry"), configKind("schema_registry")); s != nil {
 		r := &c.SchemaRegistry

@@ -106,6 +106,11 @@ var wordFragments = map[string]func(s *schemas, k Key) fragment{
 	"window":                                windowFragment,
 	"same, or a tumbling or hopping window": windowFragment,
 
+	"text, or a list": func(s *schemas, k Key) fragment { return anyOf(text(s, k), list(text(s, k))) },
+
+	"alerts":          construct,
+	"push":            construct,
+	"retry":           construct,
 	"dashboard":       construct,
 	"dead_letter":     construct,
 	"debezium":        func(*schemas, Key) fragment { return choice("debezium") },

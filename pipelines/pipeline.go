@@ -138,7 +138,7 @@ func (l *loader) errors(n *node, top bool) *Errors {
 		}
 		d.done()
 	}
-	for _, stage := range []engine.Stage{engine.StageDecode, engine.StageEventTime, engine.StageExpression, engine.StageAggregate, engine.StageProduce} {
+	for _, stage := range []engine.Stage{engine.StageDecode, engine.StageEventTime, engine.StageExpression, engine.StageAggregate, engine.StageProduce, engine.StageSend} {
 		if v := f.get(string(stage)); v != nil {
 			if s, ok := l.oneOf(v, "fail", "skip", "dead_letter"); ok {
 				e.Policy[stage] = policyWords[s]

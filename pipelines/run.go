@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/engine"
-	"github.com/leatstream/leat/operators"
 )
 
 // TestResult is how one test went.
@@ -418,12 +417,12 @@ func (p *Pipeline) sinkRows(s *Sink) *stream {
 	if in == nil || in.broken || s.Alert == nil {
 		return in
 	}
-	spec, err := operators.NewAlert(operators.AlertSpec{In: in.schema})
+	schema, err := s.Alert.posted(in.visible())
 	if err != nil {
 		return in
 	}
 	out := *in
-	out.schema, out.table = spec.Out, false
+	out.schema, out.hidden, out.table = schema, nil, false
 	return &out
 }
 

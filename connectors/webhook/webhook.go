@@ -39,7 +39,7 @@ func New(c Config) (outbox.Deliver, error) {
 	}
 	header := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"leat"}, "Accept": {"*/*"}}
 	for name, value := range c.Headers {
-		if err := checkHeader(name, value); err != nil {
+		if err := CheckHeader(name, value); err != nil {
 			return nil, fmt.Errorf("post alerts: %w", err)
 		}
 		header.Set(name, value)
@@ -83,6 +83,12 @@ func Sign(keys [][]byte, id, at string, body []byte) string {
 	return strings.Join(out, " ")
 }
 
+// CheckSecret tells what is wrong with a secret, without it.
+func CheckSecret(secret string) error {
+	_, err := secretKey(secret)
+	return err
+}
+
 // secretKey is the key of a secret: what base64 says behind whsec_, or the text.
 func secretKey(secret string) ([]byte, error) {
 	text, coded := strings.CutPrefix(secret, "whsec_")
@@ -100,7 +106,8 @@ func secretKey(secret string) ([]byte, error) {
 	return key, nil
 }
 
-func checkHeader(name, value string) error {
+// CheckHeader tells what is wrong with a header that a config sets.
+func CheckHeader(name, value string) error {
 	const marks = "!#$%&'*+-.^_`|~"
 	for _, c := range name {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(marks, c)) {
