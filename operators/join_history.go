@@ -27,20 +27,28 @@ func versionAt(history []byte, t int64) (row []byte, ok bool, err error) {
 	return nil, false, nil
 }
 
+// horizon tells what of a history may be forgotten.
+type horizon struct {
+	asked   int64 // no lookup is for an earlier time: of what is not later one version is enough
+	deleted int64 // nothing that is older than a deletion until then comes any more
+}
+
 // addVersion appends to dst what history becomes with a version more and
-// without those that no lookup at or after keep can need; nothing is left of
-// a key that has been deleted long enough. at newest is the newest version's
-// time, deleted whether that is a deletion.
-func addVersion(dst, history []byte, at int64, is bool, row []byte, keep int64) (out []byte, err error) {
+// without those that no lookup can need; nothing is left of a key that has
+// been deleted long enough.
+func addVersion(dst, history []byte, at int64, is bool, row []byte, b horizon) (out []byte, err error) {
 	out = append(dst, historyVersion)
 	begin := len(out)
-	done := false // a version at or before keep is there: all others are too old
+	done := false // a version that is not later than b.asked is there: all others are too old
 	add := func(at int64, is bool, row []byte) {
-		if done || at <= keep && !is {
-			done = done || at <= keep // deleted by then: as if it had never been
+		if done {
 			return
 		}
-		done = at <= keep
+		done = at <= b.asked
+		// With newer versions before it a deletion stays: an older one may come late.
+		if done && !is && len(out) == begin && at <= b.deleted {
+			return
+		}
 		out = appendVersion(out, at, is, row)
 	}
 	placed := false
@@ -73,12 +81,12 @@ func addVersion(dst, history []byte, at int64, is bool, row []byte, keep int64) 
 }
 
 // pruned is addVersion without a version.
-func pruned(dst, history []byte, keep int64) ([]byte, error) {
+func pruned(dst, history []byte, b horizon) ([]byte, error) {
 	at, is, row, rest, err := nextVersion(history[1:])
 	if err != nil {
 		return nil, err
 	}
-	return addVersion(dst, append([]byte{historyVersion}, rest...), at, is, row, keep)
+	return addVersion(dst, append([]byte{historyVersion}, rest...), at, is, row, b)
 }
 
 func appendVersion(dst []byte, at int64, is bool, row []byte) []byte {

@@ -89,8 +89,8 @@ type TableSpec struct {
 	Schema *engine.Schema
 	Key    []int // its key columns
 	// History makes it a versioned table: the newest row is that of the greatest
-	// event time, not the one that came last. Versions older than this, by their
-	// own partition's watermark, are late. 0: unversioned.
+	// event time, not the one that came last. Deletions are remembered this long,
+	// see deletions for what is late then. 0: unversioned.
 	History time.Duration
 }
 
@@ -233,6 +233,6 @@ func SettleStores(name string, s SettleSpec) []state.Spec {
 	return []state.Spec{keyedStore(name, print)}
 }
 
-var errOldVersion = errors.New("late: the version is older than the table's history")
+var errOldVersion = errors.New("late: older than a deletion that the table's history has forgotten")
 
 var errStreamSide = errors.New("changes of a table reached a stream's side of a join")

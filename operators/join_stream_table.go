@@ -28,7 +28,7 @@ func StreamTable(s StreamTableSpec) func(*engine.Context) (engine.Operator, erro
 		}
 		j := &streamTable{spec: s, ctx: ctx, table: newKeyed(ctx, ctx.Tables[0]), history: s.History.Milliseconds(),
 			left: newJoinKeys(&s.Left), right: newChangeKeys(ctx, &s.Right),
-			row: newJoinRow(&s.JoinSpec, true), cols: make([]engine.Column, len(s.Columns))}
+			row: newJoinRow(&s.JoinSpec, true), cols: make([]engine.Column, len(s.Columns)), now: engine.MinTime}
 		return j, nil
 	}
 }
@@ -42,6 +42,7 @@ type streamTable struct {
 	right   *changeKeys
 	row     *joinRow // the table's
 	deleted timers   // keys whose newest version is a deletion
+	now     int64    // the table's own time as far as it is known: never ahead, see deletions
 
 	out      engine.Batch
 	cols     []engine.Column
@@ -147,18 +148,31 @@ func (j *streamTable) version(key string, b *engine.Batch, i int32, is bool) err
 		j.buf = j.row.append(j.buf[:0], b.Cols, i)
 		row = j.buf
 	}
-	next, err := addVersion(j.versions[:0], history, b.Time[i], is, row, j.keep())
+	next, err := addVersion(j.versions[:0], history, b.Time[i], is, row, j.horizon(j.ctx.Watermark()))
 	if err != nil {
 		return err
 	}
+	j.now = max(j.now, b.Time[i])
 	if next != nil {
 		j.versions = next
 	}
 	return j.keepVersions(key, history != nil, next)
 }
 
-// keep is the oldest time that may still be asked for.
-func (j *streamTable) keep() int64 { return window.Behind(j.ctx.Watermark(), j.history) }
+// horizon tells what may be forgotten when the stream is at w.
+func (j *streamTable) horizon(w int64) horizon {
+	return horizon{asked: window.Behind(w, j.history), deleted: window.Behind(j.both(w), j.history)}
+}
+
+// both is the time that stream and table have reached: the table remembers its
+// deletions by its own time, and until then older versions may come. At the end
+// of input none does.
+func (j *streamTable) both(w int64) int64 {
+	if w == engine.MaxTime {
+		return w
+	}
+	return min(w, j.now)
+}
 
 func (j *streamTable) keepVersions(key string, was bool, next []byte) error {
 	if next == nil {
@@ -183,10 +197,11 @@ func after(t, d int64) int64 {
 	return engine.MaxTime
 }
 
-// Advance forgets keys that were deleted longer ago than history.
+// Advance forgets keys that were deleted longer ago than history, by the time
+// of the stream and by that of the table.
 func (j *streamTable) Advance(w int64, budget *engine.Budget, _ engine.Emit) (int64, bool, error) {
 	for {
-		_, key, ok := j.deleted.next(w)
+		_, key, ok := j.deleted.next(j.both(w))
 		if !ok {
 			return w, true, nil
 		}
@@ -197,7 +212,7 @@ func (j *streamTable) Advance(w int64, budget *engine.Budget, _ engine.Emit) (in
 		if history == nil {
 			continue
 		}
-		next, err := pruned(nil, history, window.Behind(w, j.history))
+		next, err := pruned(nil, history, j.horizon(w))
 		if err != nil {
 			return w, false, err
 		}
@@ -211,8 +226,11 @@ func (j *streamTable) Advance(w int64, budget *engine.Budget, _ engine.Emit) (in
 }
 
 // Committed and RolledBack keep the timers in step with the store.
-func (j *streamTable) Committed()  { j.deleted.committed() }
-func (j *streamTable) RolledBack() { j.deleted.rolledBack() }
+func (j *streamTable) Committed() { j.deleted.committed() }
+func (j *streamTable) RolledBack() {
+	j.deleted.rolledBack()
+	j.now = engine.MinTime // until the next row of the table
+}
 
 // Recovered finds the keys whose newest version is a deletion.
 func (j *streamTable) Recovered() error {
@@ -220,9 +238,11 @@ func (j *streamTable) Recovered() error {
 		return nil
 	}
 	j.deleted.clear()
+	j.now = engine.MinTime
 	var failed error
 	err := j.table.each(func(key string, history []byte) bool {
 		at, is, _, _, err := nextVersion(history[1:])
+		j.now = max(j.now, at)
 		if err == nil && !is {
 			j.deleted.set(after(at, j.history), key)
 		}

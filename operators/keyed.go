@@ -17,8 +17,10 @@ type keyed struct {
 	// family is which of the table's two the bytes are in: a verb may have two
 	// stores in one table, and keys of the one never meet those of the other.
 	family state.Family
-	key    [1]string
-	slot   [1]state.Slot
+	// end is the pane's: likewise, one key or few beside all others.
+	end  int64
+	key  [1]string
+	slot [1]state.Slot
 }
 
 // keyedStore describes a keyed store. print is what makes old bytes readable.
@@ -35,7 +37,7 @@ func withSecond(s state.Spec) state.Spec {
 	return s
 }
 
-func newKeyed(ctx *engine.Context, table *state.Table) *keyed { return &keyed{ctx: ctx, table: table} }
+func newKeyed(ctx *engine.Context, table *state.Table) *keyed { return &keyed{ctx: ctx, table: table, end: engine.MaxTime} }
 
 // get gives the bytes of a key, nil where it has none. They are the store's
 // own: valid until the key is put or removed. See hold.
@@ -48,7 +50,7 @@ func (k *keyed) get(key string) ([]byte, error) {
 }
 
 func (k *keyed) read(slot state.Slot) []byte {
-	p := k.table.Pane(k.family, engine.MaxTime)
+	p := k.table.Pane(k.family, k.end)
 	if p == nil {
 		return nil
 	}
@@ -71,7 +73,7 @@ func (k *keyed) put(key string, value []byte) error {
 
 // write sets the bytes of a slot that was resolved in this commit interval.
 func (k *keyed) write(slot state.Slot, value []byte) {
-	acc, _ := k.table.Open(k.family, engine.MaxTime).Write(slot)
+	acc, _ := k.table.Open(k.family, k.end).Write(slot)
 	acc[0] = k.table.Put(acc[0], value)
 }
 
@@ -89,7 +91,7 @@ func (k *keyed) remove(key string) error {
 
 // clear forgets the bytes of a slot.
 func (k *keyed) clear(slot state.Slot) {
-	if p := k.table.Pane(k.family, engine.MaxTime); p != nil && p.Read(slot) != nil {
+	if p := k.table.Pane(k.family, k.end); p != nil && p.Read(slot) != nil {
 		p.Remove(slot)
 	}
 }
@@ -97,8 +99,8 @@ func (k *keyed) clear(slot state.Slot) {
 // each calls fn for all keys in order, until it returns false. fn may put and
 // remove keys that it was given. Both arguments are valid during the call only.
 func (k *keyed) each(fn func(key string, value []byte) bool) error {
-	return k.table.Scan(k.family, engine.MaxTime-1, engine.MaxTime, "", func(key string, acc func(int64) []uint64) bool {
-		return fn(key, k.table.Get(acc(engine.MaxTime)[0]))
+	return k.table.Scan(k.family, k.end-1, k.end, "", func(key string, acc func(int64) []uint64) bool {
+		return fn(key, k.table.Get(acc(k.end)[0]))
 	})
 }
 

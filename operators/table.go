@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"github.com/leatstream/leat/engine"
-	"github.com/leatstream/leat/window"
 )
 
 // Table makes true changes of the rows of a table's topic: a value of a known
@@ -15,32 +14,38 @@ import (
 //	+ a 1       (nothing)   ~ a 1 → a 2  - a 2         (nothing)
 //
 // As in Kafka Streams a table goes by offset, and a versioned one (history) by
-// event time: a value older than its key's newest changes nothing, and one
-// older than history, by its own partition's watermark, is late. What is not
-// late of a versioned table goes to Side(1) too, as it came: a stream-table
-// join with history that is wired there knows versions that came out of order.
+// event time: a value older than its key's newest changes nothing, and one that
+// may be older than a deletion that has been forgotten is late, see deletions.
+// What is not late of a versioned table goes to Side(1) too, as it came: a
+// stream-table join with history that is wired there knows versions that came
+// out of order.
 func Table(s TableSpec) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
 		side := JoinSide{Schema: s.Schema}
 		for _, c := range s.Key {
 			side.Key = append(side.Key, GroupColumn{Name: s.Schema.Fields[c].Name, From: c})
 		}
-		return &tableSource{ctx: ctx, table: newKeyed(ctx, ctx.Tables[0]), history: s.History.Milliseconds(),
-			keys: newChangeKeys(ctx, &side), out: newRows(s.Schema, true)}, nil
+		t := &tableSource{ctx: ctx, table: newKeyed(ctx, ctx.Tables[0]), history: s.History.Milliseconds(),
+			keys: newChangeKeys(ctx, &side), out: newRows(s.Schema, true)}
+		if t.history > 0 {
+			t.gone = deletions{history: t.history, store: newKeyed(ctx, ctx.Tables[0])}
+			t.gone.store.end--
+		}
+		return t, nil
 	}
 }
 
 // tableSource keeps the newest row of each key:
 //
 //	unversioned   [1][row]
-//	versioned     [1][time zigzag][0 deleted | 1][row]      until history has passed, if deleted
+//	versioned     [1][time zigzag][0 deleted | 1][row]      a deletion until it is forgotten
 type tableSource struct {
 	ctx     *engine.Context
 	table   *keyed
 	history int64 // ms
 	keys    *changeKeys
 	out     *rows
-	deleted timers
+	gone    deletions // of a versioned table
 	batch   engine.Batch
 	sel     []int32
 	buf     []byte
@@ -48,44 +53,45 @@ type tableSource struct {
 
 // Process takes raw changes.
 func (t *tableSource) Process(b *engine.Batch, out engine.Emit) error {
-	if t.history > 0 {
-		var err error
-		if b, err = t.punctual(b); err != nil {
+	change := func(key string, i int32, is bool) error { return t.change(key, b, i, is, out) }
+	if t.history == 0 {
+		if err := t.keys.each(b, change); err != nil {
 			return err
 		}
+		return t.out.flush(out)
 	}
-	err := t.keys.each(b, func(key string, i int32, is bool) error {
-		return t.change(key, b, i, is, out)
-	})
-	if err != nil {
+	if err := t.gone.load(); err != nil {
 		return err
 	}
-	if t.history > 0 && len(b.Sel) > 0 {
-		if err := t.ctx.Side(1, b); err != nil {
+	t.sel = t.sel[:0]
+	if err := t.keys.each(b, change); err != nil {
+		return err
+	}
+	if err := t.gone.save(); err != nil {
+		return err
+	}
+	if len(t.sel) > 0 {
+		t.batch = *b
+		t.batch.Sel = t.sel
+		if err := t.ctx.Side(1, &t.batch); err != nil {
 			return err
 		}
 	}
 	return t.out.flush(out)
 }
 
-// punctual leaves late versions out of a batch.
-func (t *tableSource) punctual(b *engine.Batch) (*engine.Batch, error) {
-	t.sel = t.sel[:0]
-	for _, i := range b.Sel {
-		if b.Time[i] < window.Behind(rowOrigin(b, i), t.history) {
-			if err := t.ctx.Bad(engine.StageLate, b, i, errOldVersion); err != nil {
-				return nil, err
-			}
-			continue
+// version tells whether row i of a versioned table is its key's newest. Where
+// it is not late it is a version.
+func (t *tableSource) version(was *newest, b *engine.Batch, i int32, is bool) (bool, error) {
+	at := b.Time[i]
+	if !was.known && at < t.gone.before {
+		if !is {
+			return false, nil // of what is not there
 		}
-		t.sel = append(t.sel, i)
+		return false, t.ctx.Bad(engine.StageLate, b, i, errOldVersion)
 	}
-	if len(t.sel) == len(b.Sel) {
-		return b, nil
-	}
-	t.batch = *b
-	t.batch.Sel = t.sel
-	return &t.batch, nil
+	t.sel = append(t.sel, i)
+	return !was.known || at >= was.at, nil
 }
 
 // newest is what is stored of a key.
@@ -94,6 +100,16 @@ type newest struct {
 	at    int64 // of versioned tables
 	is    bool
 	row   []byte
+
+	stored []byte // all of it
+}
+
+func (t *tableSource) newest(key string) (newest, error) {
+	stored, err := t.table.get(key)
+	if err != nil {
+		return newest{}, err
+	}
+	return t.decode(stored)
 }
 
 func (t *tableSource) decode(b []byte) (n newest, err error) {
@@ -101,28 +117,32 @@ func (t *tableSource) decode(b []byte) (n newest, err error) {
 		return n, nil
 	}
 	if t.history == 0 {
-		return newest{known: true, is: true, row: b[1:]}, nil
+		return newest{known: true, is: true, row: b[1:], stored: b}, nil
 	}
 	at, w := binary.Varint(b[1:])
 	if w <= 0 || len(b) < w+2 {
 		return n, errStored
 	}
-	return newest{known: true, at: at, is: b[w+1] == 1, row: b[w+2:]}, nil
+	return newest{known: true, at: at, is: b[w+1] == 1, row: b[w+2:], stored: b}, nil
 }
 
 // change makes row i the newest of its key, or, where is is false, says that
 // the key is gone.
 func (t *tableSource) change(key string, b *engine.Batch, i int32, is bool, out engine.Emit) error {
-	stored, err := t.table.get(key)
+	if t.history > 0 {
+		if err := t.gone.forget(t); err != nil {
+			return err
+		}
+		t.gone.now = max(t.gone.now, b.Time[i])
+	}
+	was, err := t.newest(key)
 	if err != nil {
 		return err
 	}
-	was, err := t.decode(stored)
-	if err != nil {
-		return err
-	}
-	if t.history > 0 && was.known && b.Time[i] < was.at {
-		return nil
+	if t.history > 0 {
+		if newest, err := t.version(&was, b, i, is); err != nil || !newest {
+			return err
+		}
 	}
 	t.buf = append(t.buf[:0], 1)
 	if t.history > 0 {
@@ -145,9 +165,9 @@ func (t *tableSource) change(key string, b *engine.Batch, i int32, is bool, out 
 		}
 		return nil
 	case !is:
-		t.deleted.set(after(b.Time[i], t.history), key)
+		t.gone.due.set(after(b.Time[i], t.history), key)
 	}
-	if string(t.buf) == string(stored) {
+	if string(t.buf) == string(was.stored) {
 		return nil
 	}
 	return t.table.put(key, t.buf)
@@ -180,52 +200,21 @@ func (t *tableSource) send(was *newest, b *engine.Batch, i int32, is bool, row [
 	return nil
 }
 
-// Advance forgets keys that were deleted longer ago than history.
-func (t *tableSource) Advance(w int64, budget *engine.Budget, _ engine.Emit) (int64, bool, error) {
-	for {
-		_, key, ok := t.deleted.next(w)
-		if !ok {
-			return w, true, nil
-		}
-		stored, err := t.table.get(key)
-		if err != nil {
-			return w, false, err
-		}
-		n, err := t.decode(stored)
-		if err != nil {
-			return w, false, err
-		}
-		if !n.known || n.is {
-			continue
-		}
-		if at := after(n.at, t.history); at > w {
-			t.deleted.set(at, key)
-			continue
-		}
-		if err := t.table.remove(key); err != nil {
-			return w, false, err
-		}
-		if !budget.Take(len(key)) {
-			return w, false, nil
-		}
-	}
-}
-
 // Committed and RolledBack keep the timers in step with the store.
-func (t *tableSource) Committed()  { t.deleted.committed() }
-func (t *tableSource) RolledBack() { t.deleted.rolledBack() }
+func (t *tableSource) Committed()  { t.gone.due.committed() }
+func (t *tableSource) RolledBack() { t.gone.due.rolledBack() }
 
 // Recovered finds the keys that are deleted.
 func (t *tableSource) Recovered() error {
 	if t.history == 0 {
 		return nil
 	}
-	t.deleted.clear()
+	t.gone.due.clear()
 	var failed error
 	err := t.table.each(func(key string, stored []byte) bool {
 		n, err := t.decode(stored)
 		if err == nil && !n.is {
-			t.deleted.set(after(n.at, t.history), key)
+			t.gone.due.set(after(n.at, t.history), key)
 		}
 		failed = err
 		return err == nil
@@ -237,7 +226,6 @@ func (t *tableSource) Recovered() error {
 }
 
 var (
-	_ engine.Advancer  = (*tableSource)(nil)
 	_ engine.Undoer    = (*tableSource)(nil)
 	_ engine.Recoverer = (*tableSource)(nil)
 )

@@ -378,33 +378,53 @@ func TestTableAgainstModel(t *testing.T) {
 		x.say("history %d", history)
 		x.open(TableStores("it", spec), Table(spec), in)
 		key := func(cells []string) string { return cells[0] + " " + cells[1] }
-		now, seen := map[string][]cellRow{}, engine.MinTime
-		then, thenSeen := maps.Clone(now), seen
+		// What the table has of each key, its own time, and the latest deletion
+		// that it has forgotten.
+		type model struct {
+			rows        map[string][]cellRow
+			now, before int64
+		}
+		clone := func(m model) model { m.rows = maps.Clone(m.rows); return m }
+		newest := func(rows []cellRow) cellRow {
+			last := rows[0]
+			for _, r := range rows {
+				if history == 0 || r.time >= last.time {
+					last = r
+				}
+			}
+			return last
+		}
+		now := model{map[string][]cellRow{}, engine.MinTime, engine.MinTime}
+		then := clone(now)
 		down := newTextTable(key)
 		versions := []string(nil)
 		x.steps(func() {
 			var rows []cellRow
 			for range 1 + x.r.IntN(8) {
 				x.now += x.r.Int64N(3)
-				row := cellRow{time: x.now - max(0, x.r.Int64N(60)-30), stamp: x.now, origin: seen, cells: x.cells()}
+				row := cellRow{time: x.now - max(0, x.r.Int64N(60)-30), stamp: x.now, cells: x.cells()}
 				k := key(row.cells)
 				if x.r.IntN(4) == 0 {
 					row.op, row.old, row.cells = engine.Delete, []string{row.cells[0], row.cells[1], "-"}, nil
 				}
 				rows = append(rows, row)
-				seen = max(seen, row.time-4)
-				if history > 0 && row.origin != engine.MinTime && row.time < row.origin-history {
+				for k, rows := range now.rows {
+					if last := newest(rows); history > 0 && last.op == engine.Delete && last.time+history <= now.now {
+						now.before = max(now.before, last.time)
+						delete(now.rows, k)
+					}
+				}
+				now.now = max(now.now, row.time)
+				if _, known := now.rows[k]; !known && row.time < now.before {
 					continue
 				}
-				now[k] = append(slices.Clone(now[k]), row)
+				now.rows[k] = append(slices.Clone(now.rows[k]), row)
 				versions = append(versions, row.String())
 			}
 			x.say("rows: %v", rows)
 			x.rig.feed(0, rows, true)
 		}, func() {
-			if seen != engine.MinTime {
-				x.tick(seen)
-			}
+			x.rig.watermark += x.r.Int64N(30) // which means nothing to a table
 		}, func(came []cellRow) {
 			for _, r := range came {
 				if err := down.apply(r); err != nil {
@@ -412,15 +432,9 @@ func TestTableAgainstModel(t *testing.T) {
 				}
 			}
 			want := map[string]string{}
-			for k, rows := range now {
-				newest := rows[0]
-				for _, r := range rows {
-					if history == 0 || r.time >= newest.time {
-						newest = r
-					}
-				}
-				if newest.op != engine.Delete {
-					want[k] = strings.Join(newest.cells, " ")
+			for k, rows := range now.rows {
+				if last := newest(rows); last.op != engine.Delete {
+					want[k] = strings.Join(last.cells, " ")
 				}
 			}
 			if !maps.Equal(want, down.rows) {
@@ -433,11 +447,20 @@ func TestTableAgainstModel(t *testing.T) {
 			if history > 0 && !slices.Equal(side, versions) {
 				x.fail("versions\n%v\nwant\n%v", side, versions)
 			}
-			then, thenSeen, versions = maps.Clone(now), seen, nil
-		}, func() { now, seen, versions = maps.Clone(then), thenSeen, nil })
-		x.end()
-		if n := x.rig.ctx.Tables[0].Len(); n != len(down.rows) {
-			x.fail("%d keys are stored of %d", n, len(down.rows))
+			then, versions = clone(now), nil
+		}, func() { now, versions = clone(then), nil })
+		// Deletions are forgotten: a row that is late enough is not for them.
+		kept := len(down.rows)
+		if history > 0 {
+			for range 2 { // the first moves time, the second finds that it has moved
+				x.now += 1000
+				x.rig.feed(0, []cellRow{{time: x.now, stamp: x.now, cells: []string{"end", "0", "-"}}}, true)
+			}
+			x.rig.commit(true)
+			kept += 2 // the end's, and the table's own time
+		}
+		if n := x.rig.ctx.Tables[0].Len(); n != kept {
+			x.fail("%d keys are stored of %d", n, kept)
 		}
 	})
 }

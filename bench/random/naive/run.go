@@ -121,11 +121,12 @@ func (r *run) source(s *Source, records []Record) *Relation {
 	return out
 }
 
-// table is the newest row per key of a topic.
+// table is the newest row per key of a topic: the one that came last, or with
+// a history the one of the greatest event time.
 func (r *run) table(s *Source, records []Record) *Relation {
 	out := &Relation{Cols: s.Cols, Table: true, Group: s.Key, Grouped: true, PartKey: s.Key, History: s.History, Calm: true}
-	newest := map[string]Row{}
-	times := map[string]int64{} // with a history the newest is that by event time
+	newest := map[string]Row{} // without a value: the key was deleted
+	parts := map[int]*memory{}
 	for _, rec := range records {
 		if rec.Bad {
 			r.bad(s.Name, "decode")
@@ -134,38 +135,69 @@ func (r *run) table(s *Source, records []Record) *Relation {
 		if rec.Key == nil {
 			continue
 		}
-		if rec.Value == nil {
-			if _, keyed := rec.KeyV[s.Key[0]]; keyed && s.History > 0 {
-				out.Versions = append(out.Versions, Row{Time: rec.Time, KeyV: rec.KeyV})
+		row := Row{Time: rec.Time, KeyV: rec.KeyV, Key: rec.Key}
+		if rec.Value != nil {
+			at := rec.Time
+			if s.EventTime != "" {
+				v, ok := rec.Value[s.EventTime].(int64)
+				if !ok || v < 0 || v > rec.Time+MaxFuture {
+					r.bad(s.Name, "event_time")
+					continue
+				}
+				at = v
 			}
-			if was := times[*rec.Key]; s.History == 0 || rec.Time >= was {
-				delete(newest, *rec.Key)
-				times[*rec.Key] = rec.Time
-			}
-			continue
-		}
-		at := rec.Time
-		if s.EventTime != "" {
-			v, ok := rec.Value[s.EventTime].(int64)
-			if !ok || v < 0 || v > rec.Time+MaxFuture {
-				r.bad(s.Name, "event_time")
-				continue
-			}
-			at = v
-		}
-		row := Row{V: noNulls(rec.Value), Time: at, Stamp: at, Origin: Never, Part: rec.Part, Off: rec.Off, Key: rec.Key}
-		row.KeyV = row.V
-		if was := times[*rec.Key]; s.History == 0 || at >= was {
-			newest[*rec.Key], times[*rec.Key] = row, at
+			row = Row{V: noNulls(rec.Value), Time: at, Stamp: at, Origin: Never, Part: rec.Part, Off: rec.Off, Key: rec.Key}
+			row.KeyV = row.V
 		}
 		if s.History > 0 {
+			if parts[rec.Part] == nil {
+				parts[rec.Part] = &memory{now: Never, before: Never, gone: map[string]int64{}}
+			}
+			m := parts[rec.Part]
+			for _, k := range m.forget(s.History) {
+				delete(newest, k)
+			}
+			m.now = max(m.now, row.Time)
+			was, known := newest[*rec.Key]
+			if !known && row.Time < m.before {
+				continue // it may have been deleted
+			}
 			out.Versions = append(out.Versions, row)
+			if known && row.Time < was.Time {
+				continue
+			}
+			delete(m.gone, *rec.Key)
+			if row.V == nil {
+				m.gone[*rec.Key] = row.Time
+			}
 		}
+		newest[*rec.Key] = row
 	}
 	for _, k := range slices.Sorted(maps.Keys(newest)) {
-		out.Rows = append(out.Rows, newest[k])
+		if newest[k].V != nil {
+			out.Rows = append(out.Rows, newest[k])
+		}
 	}
 	return out
+}
+
+// memory is what a partition of a table with a history knows of deletions.
+type memory struct {
+	now    int64            // the greatest event time so far
+	before int64            // the greatest time of a deletion that was forgotten
+	gone   map[string]int64 // when keys were deleted
+}
+
+// forget lets go of deletions that are older than a history.
+func (m *memory) forget(history int64) (keys []string) {
+	for k, at := range m.gone {
+		if at <= m.now-history && m.now != Never {
+			m.before = max(m.before, at)
+			delete(m.gone, k)
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 func noNulls(v map[string]any) map[string]any {
