@@ -1,9 +1,10 @@
-// A line chart on a canvas: axes, lines with gaps, open windows dashed, a
-// cursor for mouse, touch and keyboard. It knows nothing of rows or views.
+// A line chart on a canvas: axes, lines with gaps, open windows dashed, bands
+// between two values, and the same time an hour or a day ago as thin lines.
 
-import { clock, day, full, minute, short } from './format.js';
+import { short } from './format.js';
+import { pad, Plot } from './plot.js';
 
-const pad = { top: 10, right: 14, bottom: 24, left: 8 };
+export { timesOf } from './plot.js';
 
 // stepsOf gives about n round values that cover [low, high].
 export function stepsOf(low, high, n) {
@@ -29,17 +30,6 @@ export function decadesOf(low, high) {
   return steps.slice(from, to < 0 ? steps.length : to + 1);
 }
 
-const spans = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400].map((s) => s * 1000);
-
-// timesOf gives about n round instants in [from, to].
-export function timesOf(from, to, n) {
-  const raw = (to - from) / Math.max(1, n);
-  const step = spans.find((s) => s >= raw) ?? Math.ceil(raw / 86400000) * 86400000;
-  const times = [];
-  for (let t = Math.ceil(from / step) * step; t <= to; t += step) times.push(t);
-  return { times, step };
-}
-
 // typicalStep is the usual distance between points; more than 1.6 of it is a
 // gap, and a gap is drawn as one.
 export function typicalStep(points) {
@@ -49,129 +39,21 @@ export function typicalStep(points) {
   return d[d.length >> 1] ?? Infinity;
 }
 
-export class Chart {
-  // host is the element to fill; name is what a screen reader says.
-  constructor(host, name, { onCursor = () => {} } = {}) {
-    this.host = host;
-    this.onCursor = onCursor;
-    this.canvas = document.createElement('canvas');
-    this.canvas.tabIndex = 0;
-    this.canvas.setAttribute('role', 'img');
-    this.canvas.setAttribute('aria-label', name + '. Arrow keys read the values.');
-    this.tip = document.createElement('div');
-    this.tip.className = 'tip';
-    this.tip.hidden = true;
-    this.spoken = document.createElement('div');
-    this.spoken.className = 'unseen';
-    this.spoken.setAttribute('aria-live', 'polite');
-    host.append(this.canvas, this.tip, this.spoken);
-    this.data = { lines: [], from: 0, to: 1, unit: '' };
-    this.cursor = null;
-    this.watch();
-  }
-
-  watch() {
-    new ResizeObserver(() => this.draw()).observe(this.host);
-    this.canvas.addEventListener('pointermove', (e) => this.point(this.timeAt(e.offsetX), e.offsetY));
-    this.canvas.addEventListener('pointerleave', () => this.point(null));
-    this.canvas.addEventListener('blur', () => this.point(null));
-    this.canvas.addEventListener('keydown', (e) => {
-      const xs = this.instants();
-      if (!xs.length) return;
-      let i = this.cursor == null ? xs.length : xs.findIndex((x) => x >= this.cursor);
-      if (e.key === 'ArrowLeft') i = Math.max(0, i - 1);
-      else if (e.key === 'ArrowRight') i = Math.min(xs.length - 1, i + 1);
-      else if (e.key === 'Home') i = 0;
-      else if (e.key === 'End') i = xs.length - 1;
-      else if (e.key === 'Escape') return this.point(null);
-      else return;
-      e.preventDefault();
-      this.point(xs[Math.min(i, xs.length - 1)]);
-      this.speak();
-    });
-  }
-
-  // set takes {lines: [{name, color, points}], from, to, unit}.
-  set(data) {
-    this.data = data;
-    this.draw();
-  }
-
-  // follow shows another chart's cursor, without its values.
-  follow(time) {
-    if (this.cursor != null || time === this.other) return;
-    this.other = time;
-    this.draw();
-  }
-
-  instants() {
-    const xs = new Set();
-    for (const l of this.data.lines) for (const p of l.points) if (p.x >= this.data.from) xs.add(p.x);
-    return [...xs].sort((a, b) => a - b);
-  }
-
-  timeAt(px) {
-    const { from, to } = this.data;
-    return from + (px - this.left) / Math.max(1, this.width - this.left - pad.right) * (to - from);
-  }
-
-  // point moves the cursor to the nearest instant; null takes it away.
-  point(time, y) {
-    let at = null;
-    if (time != null) {
-      let best = Infinity;
-      for (const x of this.instants()) {
-        const d = Math.abs(x - time);
-        if (d < best) { best = d; at = x; }
-      }
-    }
-    this.pointerY = y;
-    if (at !== this.cursor || at != null) {
-      this.cursor = at;
-      this.other = null;
-      this.onCursor(at);
-      this.draw();
-    }
-  }
-
-  valuesAt(time) {
-    const values = [];
-    for (const l of this.data.lines) {
-      const p = l.points.find((p) => p.x === time);
-      if (p && p.y != null) values.push({ name: l.name, color: l.color, y: p.y, open: p.open });
-    }
-    return values.sort((a, b) => b.y - a.y);
-  }
-
-  speak() {
-    const values = this.valuesAt(this.cursor).slice(0, 5);
-    this.spoken.textContent = clock(this.cursor) + ': ' + values.map((v) => `${v.name} ${full(v.y, this.data.unit)}${v.open ? ', still open' : ''}`).join('; ');
-  }
-
-  draw() {
-    const { clientWidth: width, clientHeight: height } = this.host;
-    if (!width || !height) return;
-    const ratio = window.devicePixelRatio || 1;
-    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
-      this.canvas.width = Math.round(width * ratio);
-      this.canvas.height = Math.round(height * ratio);
-    }
-    const c = this.canvas.getContext('2d');
-    c.setTransform(ratio, 0, 0, ratio, 0, 0);
-    c.clearRect(0, 0, width, height);
-    const css = getComputedStyle(this.host);
-    this.ink = { grid: css.getPropertyValue('--grid'), text: css.getPropertyValue('--muted'), line: css.getPropertyValue('--edge'), card: css.getPropertyValue('--card'), strong: css.getPropertyValue('--text') };
-    c.font = '11px ' + css.fontFamily;
-    const scale = this.scale(c, width, height);
-    this.axes(c, scale);
+export class Chart extends Plot {
+  // set takes {lines: [{name, color, points: [{x, y, open}], ghost}], bands:
+  // [{color, alpha, points: [{x, low, high, open}]}], from, to, unit, log}.
+  paint(c, s) {
+    this.axes(c, s);
     c.save();
     c.beginPath();
-    c.rect(scale.left, 0, scale.right - scale.left + pad.right, scale.bottom + 2);
+    c.rect(s.left, 0, s.right - s.left + pad.right, s.bottom + 2);
     c.clip();
-    const { lines } = this.data;
-    for (let i = lines.length - 1; i >= 0; i--) this.line(c, scale, lines[i], lines.length === 1);
+    const { lines, bands = [] } = this.data;
+    for (const b of bands) this.band(c, s, b);
+    const own = lines.filter((l) => !l.ghost).length;
+    for (const l of lines) if (l.ghost) this.ghost(c, s, l);
+    for (let i = lines.length - 1; i >= 0; i--) if (!lines[i].ghost) this.line(c, s, lines[i], own === 1 && !bands.length);
     c.restore();
-    this.hover(c, scale);
   }
 
   scale(c, width, height) {
@@ -179,9 +61,8 @@ export class Chart {
     const bottom = height - pad.bottom;
     const { low, high, steps } = log ? this.decades() : this.steps(Math.max(2, Math.floor((bottom - pad.top) / 44)));
     const labels = steps.map((v) => short(v, unit));
-    const left = this.left = pad.left + Math.ceil(Math.max(...labels.map((l) => c.measureText(l).width))) + 8;
+    const left = pad.left + Math.ceil(Math.max(...labels.map((l) => c.measureText(l).width))) + 8;
     const right = width - pad.right;
-    this.width = width;
     const part = log ? (v) => Math.log(Math.max(v, low) / low) / Math.log(high / low) : (v) => (v - low) / (high - low);
     return { left, right, bottom, steps, labels, from, to,
       x: (t) => left + (t - from) / (to - from || 1) * (right - left),
@@ -190,15 +71,15 @@ export class Chart {
 
   // extent is the least and the greatest value shown that passes.
   extent(passes) {
-    const { lines, from, to } = this.data;
+    const { lines, bands = [], from, to } = this.data;
     let low = Infinity, high = -Infinity;
-    for (const l of lines) {
-      for (const p of l.points) {
-        if (p.y == null || p.x < from || p.x > to || !passes(p.y)) continue;
-        if (p.y < low) low = p.y;
-        if (p.y > high) high = p.y;
-      }
-    }
+    const see = (v) => {
+      if (v == null || !passes(v)) return;
+      if (v < low) low = v;
+      if (v > high) high = v;
+    };
+    for (const l of lines) for (const p of l.points) if (p.x >= from && p.x <= to) see(p.y);
+    for (const b of bands) for (const p of b.points) if (p.x >= from && p.x <= to) { see(p.low); see(p.high); }
     return [low, high];
   }
 
@@ -239,16 +120,56 @@ export class Chart {
       c.fillStyle = this.ink.text;
       c.fillText(s.labels[i], s.left - 8, y);
     });
-    c.textBaseline = 'alphabetic';
-    c.textAlign = 'center';
-    const { times, step } = timesOf(s.from, s.to, Math.max(2, (s.right - s.left) / 110));
-    for (const t of times) {
-      const x = s.x(t);
-      const label = step >= 86400000 ? day(t) : step >= 60000 ? minute(t) : clock(t);
-      const half = c.measureText(label).width / 2;
-      if (x - half < s.left - 6 || x + half > s.right + pad.right) continue;
-      c.fillText(label, x, s.bottom + 17);
+    this.times(c, s);
+  }
+
+  // band fills between two values; what is still open is lighter.
+  band(c, s, band) {
+    const gap = typicalStep(band.points) * 1.6;
+    c.fillStyle = band.color;
+    let run = [];
+    const flush = () => {
+      if (run.length > 1) {
+        c.globalAlpha = run[0].open ? band.alpha * 0.5 : band.alpha;
+        c.beginPath();
+        run.forEach((p, i) => i ? c.lineTo(s.x(p.x), s.y(p.high)) : c.moveTo(s.x(p.x), s.y(p.high)));
+        for (const p of run.toReversed()) c.lineTo(s.x(p.x), s.y(p.low));
+        c.fill();
+      }
+      run = [];
+    };
+    for (const p of band.points) {
+      if (p.low == null || p.high == null) { flush(); continue; }
+      const before = run.at(-1);
+      if (before && p.x - before.x > gap) flush();
+      else if (before && !!before.open !== !!p.open) {
+        flush();
+        run.push({ ...before, open: p.open });
+      }
+      run.push(p);
     }
+    flush();
+    c.globalAlpha = 1;
+  }
+
+  // ghost is a line of another time, put over this one.
+  ghost(c, s, line) {
+    const gap = typicalStep(line.points) * 1.6;
+    c.strokeStyle = line.color;
+    c.lineWidth = 1.25;
+    c.globalAlpha = 0.6;
+    c.setLineDash([1, 3]);
+    c.beginPath();
+    let before = null;
+    for (const p of line.points) {
+      if (p.y == null) { before = null; continue; }
+      if (!before || p.x - before.x > gap) c.moveTo(s.x(p.x), s.y(p.y));
+      else c.lineTo(s.x(p.x), s.y(p.y));
+      before = p;
+    }
+    c.stroke();
+    c.setLineDash([]);
+    c.globalAlpha = 1;
   }
 
   line(c, s, line, alone) {
@@ -322,24 +243,9 @@ export class Chart {
     c.fillStyle = before;
   }
 
-  hover(c, s) {
-    const at = this.cursor ?? this.other;
-    if (at == null || at < s.from || at > s.to) {
-      this.tip.hidden = true;
-      return;
-    }
-    const x = Math.round(s.x(at)) + 0.5;
-    c.strokeStyle = this.ink.text;
-    c.globalAlpha = this.cursor == null ? 0.35 : 0.7;
-    c.setLineDash([2, 3]);
-    c.beginPath();
-    c.moveTo(x, pad.top - 4);
-    c.lineTo(x, s.bottom);
-    c.stroke();
-    c.setLineDash([]);
-    c.globalAlpha = 1;
-    const values = this.valuesAt(at);
+  dots(c, s, at, values) {
     for (const v of values) {
+      if (v.ghost) continue;
       c.beginPath();
       c.arc(s.x(at), s.y(v.y), 3.5, 0, 7);
       c.fillStyle = v.color;
@@ -348,36 +254,6 @@ export class Chart {
       c.lineWidth = 1.5;
       c.stroke();
     }
-    if (this.cursor == null) {
-      this.tip.hidden = true;
-      return;
-    }
-    this.say(values, x, s);
-  }
-
-  // say fills the tip and puts it beside the cursor.
-  say(values, x, s) {
-    const head = document.createElement('div');
-    head.className = 'tip-time';
-    head.textContent = clock(this.cursor) + (values.some((v) => v.open) ? ' · still open' : '');
-    const rows = values.slice(0, 10).map((v) => {
-      const row = document.createElement('div');
-      row.className = 'tip-row';
-      const dot = document.createElement('i');
-      dot.style.background = v.color;
-      const name = document.createElement('span');
-      name.textContent = v.name;
-      const value = document.createElement('b');
-      value.textContent = full(v.y, this.data.unit);
-      row.append(dot, name, value);
-      return row;
-    });
-    this.tip.replaceChildren(head, ...rows);
-    this.tip.hidden = false;
-    const w = this.tip.offsetWidth;
-    const right = x + 14 + w < this.width;
-    this.tip.style.left = (right ? x + 14 : Math.max(0, x - 14 - w)) + 'px';
-    this.tip.style.top = Math.max(0, Math.min((this.pointerY ?? 24) - 20, s.bottom - this.tip.offsetHeight)) + 'px';
   }
 }
 

@@ -1,8 +1,8 @@
 // The index of dashboards.
 
-import { theme } from './theme.js';
+import { themeButton } from './theme.js';
 
-theme(document.getElementById('theme'));
+themeButton(document.getElementById('theme'));
 
 async function load() {
   const list = document.getElementById('boards');

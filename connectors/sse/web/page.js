@@ -1,115 +1,243 @@
 // One dashboard: a stream and a store for each view, a card for each panel.
 // Events go into the stores as they come; cards are drawn on animation frames.
 
-import { Card } from './card.js';
+import { Card, topicOf } from './card.js';
 import { Client } from './client.js';
+import { Controls } from './controls.js';
+import { keeper } from './filter.js';
 import { setZone } from './format.js';
 import { pack, panelsOf } from './layout.js';
+import { element } from './menu.js';
+import { Notify } from './notify.js';
+import { Past } from './past.js';
+import { Session } from './session.js';
+import { keysOf } from './shape.js';
+import { Shared } from './share.js';
 import { Store } from './store.js';
-import { theme } from './theme.js';
+import { Theme } from './theme.js';
 import { judge, TruthBar } from './truth.js';
+import { format, parse, ranges } from './url.js';
 
-const hiddenFor = 60000; // ms after which a hidden page closes its streams
+const hiddenFor = 60000;  // ms after which a hidden page closes its streams
+const connections = 4;    // streams of a browser over HTTP/1.1, of six connections
 
 class Page {
   constructor() {
     this.pipeline = decodeURIComponent(location.pathname.split('/')[2] ?? '');
-    this.streams = new Map(); // view name → {client, store, frozen}
+    this.title = this.pipeline;
+    this.state = parse(location.search);
+    this.streams = new Map(); // view name → {client, store, frozen, path}
     this.cards = [];
     this.paused = false;
-    this.range = null; // ms; null: all there is
+    this.pointed = null; // the instant pointed at on a chart
     this.motion = matchMedia('(prefers-reduced-motion: reduce)');
     this.bar = new TruthBar(document.getElementById('truth'));
     this.palette = [];
     this.names = new Map(); // series name → its colour's number
     this.turn = -1; // the card drawn last
-    theme(document.getElementById('theme'), () => this.repaint());
-    this.controls();
+    this.theme = new Theme(() => this.repaint(), this.state.theme);
+    this.session = new Session((back) => this.signed(back));
+    this.notify = new Notify(this.pipeline);
+    this.past = new Past(document.getElementById('past'), this);
+    this.controls = new Controls(this);
+    this.listen();
+    this.apply();
     this.tick();
   }
 
   // What panels ask of the page.
   now() { return Date.now(); }
   get still() { return this.motion.matches; }
+  get range() { return ranges[this.state.range] ?? null; }
   color(n) { return this.palette[n] ??= getComputedStyle(document.documentElement).getPropertyValue('--s' + n).trim(); }
   number(name) {
     if (!this.names.has(name)) this.names.set(name, this.names.size % 12 + 1);
     return this.names.get(name);
   }
-  cursor(time, from) { for (const c of this.cards) if (c.face !== from) c.face.cursor?.(time); }
+  cursor(time, from) {
+    this.pointed = time;
+    for (const c of this.cards) if (c.face !== from && !c.back) c.face.cursor?.(time);
+  }
   wake() { this.dirty = true; }
+  wakeCard(card) { card.drawn = -1; this.dirty = true; }
+  streamOf(view) { return this.streams.get(view); }
+  stores() { return [...this.streams.keys()].map((name) => this.storeOf(name)); }
+
+  // storeOf is what is shown of a view: the past, what was when the page was
+  // paused, or what is; and of that the keys asked for.
+  storeOf(name) {
+    const s = this.streams.get(name);
+    const store = this.past.store(name) ?? s.frozen ?? s.store;
+    const terms = this.state.keys;
+    const key = terms.join('\0') + '\0' + (store.hello?.epoch ?? '');
+    if (s.keepFor !== key) {
+      s.keepFor = key;
+      const others = [...this.streams.values()].flatMap((x) => keysOf(x.store.hello));
+      s.keep = terms.length && store.hello ? keeper(terms, store.hello, others) : null;
+    }
+    return store.view(s.keep);
+  }
 
   // edge is where time is on a chart: the watermark, moving with the clock
   // since it was told, but never far beyond the data.
   edge(store, last) {
-    if (this.still || this.paused || !store.mark || store.watermark == null || store.mark.idle) return last;
+    if (this.still || this.paused || this.past.on || !store.mark || store.watermark == null || store.mark.idle) return last;
     const moved = Math.min(this.now() - store.markAt, 1500);
     return Math.max(last, Math.min(store.watermark + moved, last + 30000));
   }
 
+  emptyText(view) {
+    if (this.state.keys.length) return 'No row has these keys. Take a filter away to see the others.';
+    if (this.past.on) return 'There were no rows at that time.';
+    return `No rows yet. This panel reads ${topicOf(view)}, and shows rows as soon as the pipeline writes some.`;
+  }
+
   async start() {
     const answer = await fetch('/v1/dashboards/' + encodeURIComponent(this.pipeline)).catch(() => null);
-    if (!answer?.ok) {
-      const gone = answer?.status === 404;
-      this.say(gone ? `There is no dashboard “${this.pipeline}” here.` : 'The server cannot be reached; trying again.');
-      if (!gone) setTimeout(() => this.start(), 2000 + Math.random() * 3000);
-      return;
-    }
+    if (!answer?.ok) return this.unavailable(answer);
     const board = await answer.json();
-    this.say('');
+    this.say();
+    this.title = board.title;
     document.title = board.title + ' · leat';
     document.getElementById('title').textContent = board.title;
-    const grid = document.getElementById('grid');
-    for (const panel of pack(panelsOf(board.dashboard, board.views))) {
-      panel.title ??= panel.value ?? panel.type;
-      const card = new Card(panel, this);
-      this.cards.push(card);
-      grid.append(card.el);
-    }
-    for (const name of new Set(this.cards.map((c) => c.panel.view))) this.watch(board.views.find((v) => v.name === name));
+    document.getElementById('title').title = board.dashboard?.description ?? '';
+    const panels = panelsOf(board.dashboard, board.views).map((p) => ({ ...p, title: p.title ?? p.value ?? p.type }));
+    this.lay(this.state.panel ? panels.filter((p) => p.id === this.state.panel).map((p) => ({ ...p, width: 12 })) : pack(panels));
+    const names = new Set(this.cards.map((c) => c.panel.view));
+    await this.count();
+    for (const name of names) this.watch(board.views.find((v) => v.name === name));
     if (board.views.length === 0) this.say('This pipeline has no live view yet.');
+    else if (!this.cards.length) this.say(`There is no panel ${this.state.panel} on this dashboard.`);
     setInterval(() => this.tick(), 250);
     const frame = () => { this.frame(); requestAnimationFrame(frame); };
     requestAnimationFrame(frame);
+    this.notify.look();
+    this.session.check();
+  }
+
+  unavailable(answer) {
+    if (answer?.status === 404) return this.say(`There is no dashboard “${this.pipeline}” here.`, element('a', { href: '/', text: 'All dashboards' }));
+    if (answer?.status === 401 || answer?.status === 403) {
+      this.say(answer.status === 401 ? 'Sign in to see this dashboard.' : 'You may not see this dashboard.', this.session.link(answer.status === 401 ? 'Sign in' : 'Sign in as somebody else'));
+      return;
+    }
+    this.say('The server cannot be reached; trying again.');
+    setTimeout(() => this.start(), 2000 + Math.random() * 3000);
+  }
+
+  // lay puts the cards into the grid; those of one stack on each other.
+  lay(panels) {
+    const grid = document.getElementById('grid');
+    let stack = null;
+    for (const panel of panels) {
+      const card = new Card(panel, this);
+      this.cards.push(card);
+      if (panel.stack === undefined) grid.append(card.el);
+      else {
+        if (stack?.id !== panel.stack) {
+          stack = { id: panel.stack, el: element('div', { class: 'stack' }) };
+          stack.el.style.setProperty('--w', panel.width);
+          grid.append(stack.el);
+        }
+        stack.el.append(card.el);
+      }
+      if (this.state.tables.includes(panel.id)) card.turn(true, true);
+    }
+  }
+
+  // count finds out how many connections are left: with HTTP/1.1 a browser
+  // has six for all tabs, and each stream takes one for good.
+  async count() {
+    const old = performance.getEntriesByType('navigation')[0]?.nextHopProtocol === 'http/1.1';
+    const held = (await navigator.locks?.query().catch(() => null))?.held ?? [];
+    this.taken = old ? held.filter((l) => l.name.startsWith('leat:/live/')).length : -Infinity;
+    if (this.taken >= connections) this.note('This server is reached over HTTP/1.1, where a browser has six connections for all its tabs. This page uses a WebSocket instead; with TLS (HTTP/2) there would be no limit.');
   }
 
   watch(view) {
     if (!view) return;
-    const stream = { store: new Store(), frozen: null };
-    stream.client = new Client(view.stream, {
+    const stream = { store: new Store(), frozen: null, path: view.stream };
+    const transport = this.taken++ >= connections ? 'ws' : 'sse';
+    stream.client = new Shared(view.stream, (handlers) => new Client(view.stream, { ...handlers, transport }), {
       onEvent: (kind, data) => {
-        stream.store.apply(kind, data, this.now());
+        if (!stream.store.apply(kind, data, this.now())) return stream.client.restart();
+        if (kind === 'hello' || kind === 'ready') { stream.keepFor = null; this.past.offer(); }
         this.dirty = true;
       },
-      onState: () => this.tick(),
+      onState: (state) => {
+        if (state === 'reconnecting' && (stream.client.failures > 1 || stream.client.status === 401)) this.session.check();
+        this.tick();
+      },
+      snapshot: () => stream.store.snapshot(),
     });
     this.streams.set(view.name, stream);
     stream.client.open();
   }
 
+  signed(back) {
+    if (back) for (const s of this.streams.values()) if (s.client.state !== 'live') { s.client.close(); s.client.open(); }
+    if (this.session.out) this.note('Your session is over; these are the last numbers.', this.session.link('Sign in again'));
+    else if (back) this.note();
+    this.tick();
+  }
+
+  // change is how everything that a link keeps is changed.
+  change(what) {
+    Object.assign(this.state, what);
+    history.replaceState(null, '', location.pathname + format(this.state) + location.hash);
+    this.apply();
+  }
+
+  // link is the address of what is seen; of a paused page, with its time.
+  link(over = {}) {
+    const at = this.past.on ? this.past.at : this.paused && this.past.span ? this.pausedAt : null;
+    return location.origin + location.pathname + format({ ...this.state, at, ...over });
+  }
+
+  turned() { this.change({ tables: this.cards.filter((c) => c.back).map((c) => c.panel.id) }); }
+
+  apply() {
+    document.body.classList.toggle('kiosk', this.state.kiosk);
+    document.body.classList.toggle('single', !!this.state.panel);
+    setZone(this.state.utc ? 'UTC' : undefined);
+    this.controls.show();
+    this.repaint();
+  }
+
   // tick refreshes what changes with the clock alone.
   tick() {
-    const truth = judge([...this.streams.values()], this.now(), navigator.onLine);
+    const now = this.now();
+    const shown = [...this.streams.entries()].map(([name, s]) => this.past.on ? { client: s.client, store: this.past.store(name) ?? s.store } : s);
+    const truth = judge(shown, now, navigator.onLine);
+    if (this.session.out && truth.state !== 'live') truth.state = 'signed out';
     let held = 0;
-    for (const s of this.streams.values()) {
-      if (s.frozen) held += s.store.updates - s.frozen.updates;
+    for (const s of this.streams.values()) if (s.frozen) held += s.store.updates - s.frozen.updates;
+    const { on, at, speed, playing } = this.past;
+    this.bar.show(truth, { paused: this.paused, held, now, past: on ? { at, speed, playing } : null });
+    document.body.classList.toggle('unsure', !on && !['live', 'catching up', 'connecting'].includes(truth.state));
+    document.body.classList.toggle('loading', this.past.loading);
+    this.scrolling = !this.still && !this.paused && !on && truth.state === 'live';
+    if (Math.floor(now / 1000) !== this.second) {
+      this.second = Math.floor(now / 1000);
+      if (this.past.span) this.past.show();
+      this.controls.offer();
     }
-    this.bar.show(truth, this.paused, held);
-    document.body.classList.toggle('unsure', !['live', 'catching up', 'connecting'].includes(truth.state));
-    if (!this.still && !this.paused && truth.state === 'live') for (const c of this.cards) if (!c.back) c.face.scroll?.();
   }
 
   frame() {
-    if (!this.dirty) return;
-    this.dirty = false;
     // At most a few milliseconds a frame: who is not drawn now is the first in
     // the next one.
     const until = performance.now() + 4;
+    if (this.scrolling && !document.hidden) {
+      this.scrolling = false;
+      for (const c of this.cards) if (!c.back && !c.frozen) c.face.scroll?.();
+    }
+    if (!this.dirty) return;
+    this.dirty = false;
     for (let n = 0; n < this.cards.length; n++) {
       if (performance.now() > until) { this.dirty = true; return; }
       const card = this.cards[this.turn = (this.turn + 1) % this.cards.length];
-      const s = this.streams.get(card.panel.view);
-      if (s) card.draw(s.frozen ?? s.store);
+      if (this.streams.has(card.panel.view)) card.draw(this.storeOf(card.panel.view));
     }
   }
 
@@ -120,37 +248,21 @@ class Page {
   }
 
   pause(on) {
+    if (this.past.on) return this.past.playing ? this.past.stop() : this.past.run();
     this.paused = on;
+    this.pausedAt = on ? this.now() : null;
     for (const s of this.streams.values()) s.frozen = on ? s.store.frozen() : null;
-    const button = document.getElementById('pause');
-    button.textContent = on ? 'Resume' : 'Pause';
-    button.setAttribute('aria-pressed', String(on));
+    this.controls.show();
     this.repaint();
     this.tick();
   }
 
-  controls() {
-    document.getElementById('pause').addEventListener('click', () => this.pause(!this.paused));
-    document.addEventListener('keydown', (e) => {
-      if (e.key !== ' ' || e.ctrlKey || e.metaKey || e.altKey || e.target.closest('button, input, select, textarea, a')) return;
-      e.preventDefault();
-      this.pause(!this.paused);
-    });
-    const zone = document.getElementById('zone');
-    zone.addEventListener('click', () => {
-      const utc = zone.getAttribute('aria-pressed') !== 'true';
-      setZone(utc ? 'UTC' : undefined);
-      zone.setAttribute('aria-pressed', String(utc));
-      this.repaint();
-      this.tick();
-    });
-    const range = document.getElementById('range');
-    range.addEventListener('change', () => {
-      this.range = Number(range.value) || null;
-      this.repaint();
-    });
+  listen() {
     document.addEventListener('visibilitychange', () => this.visibility());
     for (const e of ['online', 'offline']) addEventListener(e, () => this.tick());
+    addEventListener('focus', () => { if (this.session.out) this.session.check(); });
+    addEventListener('pagehide', () => { for (const s of this.streams.values()) s.client.close(); });
+    addEventListener('pageshow', (e) => { if (e.persisted) for (const s of this.streams.values()) s.client.open(); });
     this.motion.addEventListener('change', () => this.repaint());
   }
 
@@ -166,11 +278,15 @@ class Page {
     this.repaint();
   }
 
-  say(text) {
-    const el = document.getElementById('message');
-    el.textContent = text;
-    el.hidden = !text;
-  }
+  // say shows a message in place of panels, note one above them.
+  say(...parts) { place('message', parts); }
+  note(...parts) { place('notice', parts); }
+}
+
+function place(id, parts) {
+  const el = document.getElementById(id);
+  el.replaceChildren(...parts.map((p) => typeof p === 'string' ? element('span', { text: p }) : p));
+  el.hidden = !parts.length;
 }
 
 new Page().start();

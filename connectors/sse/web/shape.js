@@ -98,21 +98,15 @@ export function stat(store, panel) {
   return cell.n ? [{ x: null, y: cell.value, open: false }] : [];
 }
 
-// topk gives the k greatest: [{key, name, value}]. With windows it looks at
-// the newest window that is closed, or the newest at all if none is.
-export function topk(store, panel, k = 10) {
+// topk gives the k greatest: {at, items: [{name, value}], rest}. With windows
+// it looks at the one that ends at `at`, or at the newest that is closed, or
+// the newest at all if none is.
+export function topk(store, panel, k = 10, at = null) {
   const how = combineOf(panel);
   const by = panel.by ?? panel.series;
   const columns = by ? [].concat(by) : keysOf(store.hello);
-  let at = null;
-  if (store.hello?.windowed) {
-    let newest = -Infinity, closed = -Infinity;
-    for (const row of store.rows.values()) {
-      if (row.window_end > newest) newest = row.window_end;
-      if (row.window_end > closed && !isOpen(row, store.watermark)) closed = row.window_end;
-    }
-    at = closed > -Infinity ? closed : newest;
-  }
+  if (!store.hello?.windowed) at = null;
+  else at ??= newest(store);
   const cells = new Map();
   for (const row of store.rows.values()) {
     if (at != null && row.window_end !== at) continue;
@@ -152,4 +146,50 @@ export function compare(a, b) {
   if (x != null && y != null) return x - y;
   const s = labelOf(a), t = labelOf(b);
   return s < t ? -1 : s > t ? 1 : 0;
+}
+
+// shifted gives lines of the same names an earlier while, moved to now: what
+// was an hour ago stands over what is. The store may not go back so far.
+export function shifted(lines, by, from, to) {
+  return lines.map((l) => ({ ...l, points: l.points.filter((p) => p.x + by >= from && p.x + by <= to).map((p) => ({ ...p, x: p.x + by })) }));
+}
+
+// goesBack tells whether a store has rows from so long ago.
+export function goesBack(store, by) {
+  if (!store.hello?.windowed) return false;
+  if (store.hello.history_ms && store.hello.history_ms < by) return false;
+  let first = Infinity, last = -Infinity;
+  for (const row of store.rows.values()) {
+    if (row.window_end < first) first = row.window_end;
+    if (row.window_end > last) last = row.window_end;
+  }
+  return last - first >= by;
+}
+
+// why tells what a number is made of: the window, and the rows put together.
+//   {window: {start, end, open}, how, rows, counts: [{name, sum}]}
+export function why(store, panel, at) {
+  let rows = [...store.rows.values()];
+  const windowed = !!store.hello?.windowed;
+  if (windowed) {
+    at ??= newest(store);
+    rows = rows.filter((r) => r.window_end === at);
+  }
+  const used = panel.value ? rows.filter((r) => r[panel.value] != null) : rows;
+  const counts = (store.hello?.schema ?? []).filter((c) => c.type === 'int' && c.name !== panel.value && !(store.hello.key ?? []).includes(c.name) && !/(^|_)(id|rank|number|no)$/.test(c.name))
+    .map((c) => ({ name: c.name, sum: used.reduce((n, r) => n + (number(r[c.name]) ?? 0), 0) }));
+  return {
+    window: windowed && used.length ? { start: Math.min(...used.map((r) => r.window_start ?? at)), end: at, open: used.some((r) => isOpen(r, store.watermark)) } : null,
+    how: combineOf(panel), rows: used, counts,
+  };
+}
+
+// newest is the end of the newest window that is closed, or of the newest at all.
+export function newest(store) {
+  let any = -Infinity, closed = -Infinity;
+  for (const row of store.rows.values()) {
+    if (row.window_end > any) any = row.window_end;
+    if (row.window_end > closed && !isOpen(row, store.watermark)) closed = row.window_end;
+  }
+  return closed > -Infinity ? closed : any > -Infinity ? any : null;
 }

@@ -1,25 +1,41 @@
-// Light, dark, or as the system says; remembered here only.
+// Light, dark, or as the system says; remembered here only, unless the
+// address says which.
 
 const order = ['auto', 'light', 'dark'];
-const names = { auto: 'Theme: auto', light: 'Theme: light', dark: 'Theme: dark' };
 
-export function theme(button, changed = () => {}) {
-  let now = 'auto';
-  try { now = localStorage.getItem('leat.theme') ?? 'auto'; } catch { /* no storage: not remembered */ }
-  if (!order.includes(now)) now = 'auto';
+export class Theme {
+  constructor(changed = () => {}, fixed = '') {
+    this.changed = changed;
+    this.now = fixed;
+    try { this.now ||= localStorage.getItem('leat.theme') ?? 'auto'; } catch { /* no storage: not remembered */ }
+    if (!order.includes(this.now)) this.now = 'auto';
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.show());
+    this.show();
+  }
+
+  get label() { return 'Theme: ' + { auto: 'as the system', light: 'light', dark: 'dark' }[this.now]; }
+
+  next() {
+    this.now = order[(order.indexOf(this.now) + 1) % order.length];
+    try { localStorage.setItem('leat.theme', this.now); } catch { /* as above */ }
+    this.show();
+  }
+
+  show() {
+    if (this.now === 'auto') delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = this.now;
+    this.changed();
+  }
+}
+
+// themeButton turns the theme on pages that have no menu.
+export function themeButton(button) {
   const show = () => {
-    if (now === 'auto') delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = now;
-    button.textContent = { auto: '◐', light: '☀', dark: '☾' }[now];
-    button.title = names[now];
-    button.setAttribute('aria-label', names[now]);
-    changed();
+    button.textContent = { auto: '◐', light: '☀', dark: '☾' }[theme.now];
+    button.title = theme.label;
+    button.setAttribute('aria-label', theme.label);
   };
-  button.addEventListener('click', () => {
-    now = order[(order.indexOf(now) + 1) % order.length];
-    try { localStorage.setItem('leat.theme', now); } catch { /* as above */ }
-    show();
-  });
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', show);
+  const theme = new Theme();
   show();
+  button.addEventListener('click', () => { theme.next(); show(); });
 }

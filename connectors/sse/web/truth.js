@@ -10,15 +10,17 @@ const words = {
   reconnecting: ['◌', 'reconnecting'],
   stale: ['▲', 'stale'],
   paused: ['❚❚', 'paused'],
+  replay: ['↺', 'replay'],
+  'signed out': ['✕', 'signed out'],
   offline: ['✕', 'offline'],
   closed: ['◌', 'asleep'],
 };
 
 // judge puts the streams of a page together: the worst of them counts.
 export function judge(streams, now, online = true) {
-  const order = ['offline', 'closed', 'reconnecting', 'connecting', 'catching up', 'stale', 'live'];
+  const order = ['signed out', 'offline', 'closed', 'reconnecting', 'connecting', 'catching up', 'stale', 'live'];
   let state = !online ? 'offline' : streams.length ? 'live' : 'connecting', age = 0;
-  const sum = { watermark: null, lag: 0, records: 0, late: 0, dropped: 0, rest: 0, holding: '', idle: true, ended: true, stalled: [], known: false };
+  const sum = { watermark: null, lag: 0, records: 0, late: 0, dropped: 0, rest: 0, holding: '', idle: true, ended: true, stalled: [], known: false, retryAt: 0, watching: 0, polling: false };
   let lowest = Infinity;
   for (const { client, store } of streams) {
     let s = client.state;
@@ -26,6 +28,9 @@ export function judge(streams, now, online = true) {
     if (s === 'live' && a != null && a > 5000) s = 'stale';
     if (a != null) age = Math.max(age, a);
     if (order.indexOf(s) < order.indexOf(state)) state = s;
+    sum.retryAt = Math.max(sum.retryAt, client.retryAt ?? 0);
+    sum.watching = Math.max(sum.watching, store.presence?.count ?? 0);
+    sum.polling ||= client.transport === 'poll';
     const m = store.mark;
     if (!m) { sum.idle = sum.ended = false; continue; }
     sum.known = true;
@@ -66,8 +71,9 @@ export class TruthBar {
       ['dropped', 'Rows left out by an error policy'],
       ['not shown', 'Rows beyond the view\'s max_keys'],
       ['held back by', 'The input partition that holds the watermark back'],
+      ['watching', 'Who looks at this dashboard now'],
     ]) {
-      const box = part('div', '');
+      const box = part('div', name === 'watching' ? 'after' : '');
       box.title = title;
       const dt = part('dt', ''), dd = part('dd', '');
       dt.textContent = name;
@@ -77,21 +83,32 @@ export class TruthBar {
     }
   }
 
-  // show takes judge's answer, and what a paused page holds back.
-  show(t, paused, held) {
-    const state = paused && t.state === 'live' ? 'paused' : t.state;
+  // show takes judge's answer, what a paused page holds back, and, of a page
+  // that shows the past, {at, speed, exact, playing}.
+  show(t, { paused, held, past, now }) {
+    const state = past ? 'replay' : paused && t.state === 'live' ? 'paused' : t.state;
     if (this.state !== state) {
       this.state = state;
       this.pill.className = 'pill ' + state.replace(' ', '-');
       [this.mark.textContent, this.word.textContent] = words[state];
     }
-    text(this.count, state === 'stale' ? since(t.age) : state === 'paused' ? (held ? '+' + held.toLocaleString() : '') : state === 'reconnecting' || state === 'offline' ? (t.age ? 'rows ' + since(t.age) + ' old' : '') : '');
+    const news = t.age ? 'numbers ' + since(t.age) + ' old' : '';
+    const left = Math.ceil((t.retryAt - now) / 1000);
+    text(this.count, {
+      stale: since(t.age),
+      paused: held ? `+${held.toLocaleString()} ${held === 1 ? 'update' : 'updates'}` : '',
+      replay: past ? clock(past.at) + (past.playing ? ` ×${past.speed}` : '') : '',
+      reconnecting: [left > 0 ? left + ' s' : '', news].filter(Boolean).join(' · '),
+      offline: news, 'signed out': news,
+    }[state] ?? '');
+    this.pill.title = t.polling ? 'Something between here and the server holds streams back: this page asks again and again instead' : '';
     this.set('complete to', t.ended ? 'the end' : t.watermark == null ? '–' : clock(t.watermark), true);
-    this.set('lag', !t.known ? '–' : t.ended || (t.idle && !t.records) ? 'none' : since(t.lag) + (t.records ? ` · ${t.records.toLocaleString()} rows` : ''), true, t.lag > 60000 && !t.idle);
+    this.set('lag', !t.known ? '–' : t.ended || (t.idle && !t.records) ? 'none' : since(t.lag) + (t.records ? ` · ${t.records.toLocaleString()} ${t.records === 1 ? 'row' : 'rows'}` : ''), !past, t.lag > 60000 && !t.idle);
     this.set('late', t.late.toLocaleString(), true, false);
     this.set('dropped', t.dropped.toLocaleString(), true, t.dropped > 0);
     this.set('not shown', t.rest.toLocaleString() + ' rows', t.rest > 0, true);
-    this.set('held back by', t.stalled.length ? 'task ' + t.stalled.join(', ') + ', not heard' : t.holding, t.stalled.length > 0 || (t.holding !== '' && !t.idle && !t.ended), t.stalled.length > 0);
+    this.set('held back by', t.stalled.length ? 'task ' + t.stalled.join(', ') + ', not heard' : t.holding, !past && (t.stalled.length > 0 || (t.holding !== '' && !t.idle && !t.ended)), t.stalled.length > 0);
+    this.set('watching', String(t.watching), t.watching > 1);
   }
 
   set(name, value, shown, warn = false) {

@@ -100,9 +100,14 @@ test('a dashboard draws itself: one panel per number, and a table', () => {
 
 test('every row of the grid is full', () => {
   const widths = (...types) => pack(types.map((type) => ({ type }))).map((p) => p.width);
-  assert.deepEqual(widths('stat', 'stat', 'stat', 'timeseries', 'topk', 'table'), [4, 4, 4, 6, 6, 12]);
+  assert.deepEqual(widths('stat', 'stat', 'stat', 'timeseries', 'topk', 'table'), [4, 4, 4, 7, 5, 12]);
   assert.deepEqual(widths('timeseries'), [12]);
   assert.deepEqual(widths('stat', 'stat', 'stat', 'stat', 'stat'), [4, 4, 4, 6, 6]);
+});
+
+test('two small panels beside a tall one stand on each other', () => {
+  const packed = pack(panelsOf({ panels: ['timeseries', 'stat', 'stat', 'topk', 'table'].map((type) => ({ type })) }, []));
+  assert.deepEqual(packed.map((p) => [p.id, p.width, p.stack]), [['p1', 6, undefined], ['p2', 3, 'p2'], ['p3', 3, 'p2'], ['p4', 3, undefined], ['p5', 12, undefined]]);
 });
 
 test('the truth is the worst of the streams', () => {

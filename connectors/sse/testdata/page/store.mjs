@@ -98,3 +98,66 @@ test('names that JavaScript knows are ordinary keys', () => {
   s.apply('delta', { upsert: [row('__proto__', 1), row('constructor', 2)], delete: [] }, 0);
   assert.equal(keys(s), 'a b __proto__ constructor');
 });
+
+test('a local edit is shown at once, and settled by the server', () => {
+  const s = filled();
+  s.edit('a', { n: 5 }, 0);
+  assert.equal(s.shown.get('a').n, 5);
+  assert.equal(s.rows.get('a').n, 1, 'the server\'s rows are not touched');
+  s.apply('delta', { upsert: [row('a', 3, { other: 1 })], delete: [] }, 0);
+  assert.deepEqual([s.shown.get('a').n, s.shown.get('a').other], [5, 1], 'put on top of a newer row');
+  s.apply('delta', { upsert: [row('a', 5)], delete: [] }, 0);
+  assert.equal(s.shown.get('a')._pending, undefined);
+  s.apply('delta', { upsert: [row('a', 6)], delete: [] }, 0);
+  assert.equal(s.shown.get('a').n, 6);
+});
+
+test('a local edit that is refused, or that nobody answers, goes', () => {
+  const s = filled();
+  const id = s.edit('a', null, 0);
+  s.edit('new', { n: 1 }, 0, 5000);
+  assert.deepEqual([...s.shown.keys()], ['b', 'new']);
+  s.reject(id);
+  assert.deepEqual([...s.shown.keys()], ['a', 'b', 'new']);
+  s.apply('mark', { now: 0, age_ms: 0 }, 5000);
+  assert.deepEqual([...s.shown.keys()], ['a', 'b']);
+});
+
+test('of two edits of a row the later is shown, and the first settles alone', () => {
+  const s = filled();
+  s.edit('a', { n: 5 }, 0);
+  s.edit('a', { n: 7 }, 0);
+  s.apply('delta', { upsert: [row('a', 5)], delete: [] }, 0);
+  assert.equal(s.shown.get('a').n, 7);
+  s.apply('delta', { upsert: [row('a', 7)], delete: [] }, 0);
+  assert.equal(s.edits.size, 0);
+});
+
+test('a snapshot settles edits, too', () => {
+  const s = filled();
+  s.edit('a', { n: 5 }, 0);
+  s.apply('hello', hello(), 0);
+  s.apply('snapshot', { rows: [row('a', 5)] }, 0);
+  s.apply('ready', {}, 0);
+  assert.equal(s.edits.size, 0);
+});
+
+test('another store is filled by the snapshot of one', () => {
+  const s = filled({ windowed: true });
+  s.apply('mark', { now: 5, age_ms: 0, watermark: 9 }, 0);
+  const t = new Store();
+  for (const [kind, data] of s.snapshot()) t.apply(kind, data, 0);
+  assert.deepEqual([...t.rows], [...s.rows]);
+  assert.equal(t.watermark, 9);
+  assert.deepEqual(new Store().snapshot(), []);
+});
+
+test('a view of a store keeps what it is asked to, and sees new rows', () => {
+  const s = filled();
+  const keep = (r) => r.k !== 'b';
+  assert.equal(keys(s.view(keep)), 'a');
+  assert.equal(s.view(keep), s.view(keep));
+  s.apply('delta', { upsert: [row('c', 1)], delete: [] }, 0);
+  assert.equal(keys(s.view(keep)), 'a c');
+  assert.equal(s.view(null), s);
+});

@@ -30,6 +30,7 @@ export class Lag {
   draw(store) {
     const m = store.mark;
     if (!m) return;
+    if (this.seen.at(-1)?.x === m.now) return;
     this.seen.push({ x: m.now, y: m.lag_ms });
     this.seen = this.seen.slice(-300);
     this.value.textContent = m.ended ? 'the end' : since(m.lag_ms);
@@ -39,6 +40,8 @@ export class Lag {
     this.facts['held back by'].title = m.holding || '';
     this.line();
   }
+
+  picture() { return { canvas: this.canvas, legend: [{ color: this.page.color(1), text: 'behind by ' + this.value.textContent }] }; }
 
   line() { spark(this.canvas, this.seen, this.page.color(1), true); }
 }

@@ -2,6 +2,7 @@ import { spark } from '../chart.js';
 import { clock, full, short } from '../format.js';
 import { unitOf } from '../layout.js';
 import { stat } from '../shape.js';
+import { shifts } from '../url.js';
 
 // One number: the newest closed window's, with how it came to be. Without
 // windows its past is what this page has seen, a value each second.
@@ -37,7 +38,16 @@ export class Stat {
     }
     const closed = points.filter((p) => !p.open && p.y != null);
     const shown = closed.length ? closed : points.filter((p) => p.y != null);
-    const last = shown.at(-1), before = shown.at(-2);
+    // Pointed at on a chart: that window's number.
+    const pointed = store.hello?.windowed && this.page.pointed != null ? points.findIndex((p) => p.x === this.page.pointed && p.y != null) : -1;
+    const last = pointed >= 0 ? points[pointed] : shown.at(-1);
+    const { compare } = this.page.state;
+    const then = compare && last?.x != null ? points.find((p) => p.x === last.x - shifts[compare]) : null;
+    const before = then ?? (pointed >= 0 ? points[pointed - 1] : shown.at(-2));
+    this.then = then ? compare : '';
+    this.pointed = pointed >= 0;
+    this.shownAt = last?.x ?? null;
+    this.store = store;
     this.points = shown.slice(-60);
     this.value.textContent = short(last?.y, this.unit);
     this.value.title = last ? full(last.y, this.unit) : '';
@@ -47,6 +57,7 @@ export class Stat {
 
   delta(last, before, store) {
     this.change.className = 'stat-change';
+    this.change.classList.toggle('strong', this.pointed);
     if (!last || !store.hello?.windowed) {
       this.change.textContent = last ? 'now' : 'no rows yet';
       return;
@@ -57,9 +68,14 @@ export class Stat {
       return;
     }
     const percent = (last.y - before.y) / Math.abs(before.y) * 100;
-    this.change.textContent = `${percent > 0 ? '▲' : percent < 0 ? '▼' : '='} ${Math.abs(percent).toFixed(Math.abs(percent) < 10 ? 1 : 0)} % · ${at}`;
+    const words = this.then ? `against ${this.then} before` : at;
+    this.change.textContent = `${percent > 0 ? '▲' : percent < 0 ? '▼' : '='} ${Math.abs(percent).toFixed(Math.abs(percent) < 10 ? 1 : 0)} % · ${words}`;
     this.change.classList.add(percent > 0 ? 'up' : percent < 0 ? 'down' : 'same');
   }
+
+  cursor() { if (this.store?.hello?.windowed) this.draw(this.store); }
+
+  picture() { return { canvas: this.canvas, legend: [{ color: this.page.color(1), text: this.value.textContent + ' · ' + this.change.textContent }] }; }
 
   line() { if (this.points) spark(this.canvas, this.points, this.page.color(1)); }
 }

@@ -1,10 +1,12 @@
 import { Chart } from '../chart.js';
 import { unitOf } from '../layout.js';
 import { short } from '../format.js';
-import { timeseries } from '../shape.js';
+import { shifted, timeseries } from '../shape.js';
+import { shifts } from '../url.js';
 
 // Lines over time; x is the window's end. Open windows are dashed, gaps are
-// gaps, and the legend takes lines away and brings them back.
+// gaps, and the legend takes lines away and brings them back; with Alt or
+// Shift it leaves one alone.
 export class Timeseries {
   constructor(panel, card, page) {
     this.panel = panel;
@@ -39,7 +41,16 @@ export class Timeseries {
     const range = this.page.range ?? Infinity;
     const step = Math.max(1000, ...lines.slice(0, 1).map((l) => l.points.length > 1 ? l.points[1].x - l.points[0].x : 0));
     const from = Math.max(to - range, Math.min(first, to - 12 * step));
-    this.chart.set({ lines: lines.filter((l) => !this.off.has(l.name)), from, to, unit: this.unit, log: this.panel.scale === 'log' });
+    const own = lines.filter((l) => !this.off.has(l.name));
+    this.chart.set({ lines: [...own, ...this.ghosts(own, from, to)], from, to, unit: this.unit, log: this.panel.scale === 'log' });
+  }
+
+  // ghosts are the same lines an earlier while, over the newest ones.
+  ghosts(lines, from, to) {
+    const { compare } = this.page.state;
+    if (!compare) return [];
+    return shifted(lines, shifts[compare], from, to).filter((l) => l.points.length)
+      .map((l) => ({ ...l, name: `${l.name}, ${compare.replace(/(\d+)/, '$1 ').replace('m', 'min')} ago`, ghost: true }));
   }
 
   // color: a line keeps its colour while it is here, and a name has the same
@@ -89,13 +100,23 @@ export class Timeseries {
     text.textContent = name;
     const value = document.createElement('b');
     button.append(dot, text, value);
-    button.title = 'Show or hide ' + name;
-    button.addEventListener('click', () => {
-      if (!this.off.delete(name)) this.off.add(name);
+    button.title = `Show or hide ${name}; with Shift: only this one`;
+    button.addEventListener('click', (e) => {
+      if (e.shiftKey || e.altKey) {
+        const others = this.shape.lines.map((l) => l.name).filter((n) => n !== name);
+        const alone = others.every((n) => this.off.has(n)) && !this.off.has(name);
+        this.off = new Set(alone ? [] : others);
+      } else if (!this.off.delete(name)) this.off.add(name);
       this.draw(this.store);
     });
     return { button, dot, value };
   }
 
   cursor(time) { this.chart.follow(time); }
+
+  get shownAt() { return this.chart.cursor; }
+
+  picture() {
+    return { canvas: this.chart.canvas, legend: (this.shape?.lines ?? []).filter((l) => !this.off.has(l.name) && this.shape.lines.length > 1).map((l) => ({ color: l.color, text: l.name })) };
+  }
 }

@@ -19,11 +19,18 @@ export class TopK {
     this.moved = 0;
   }
 
+  // draw shows the newest window, or the one that is pointed at on a chart.
   draw(store) {
-    const { items, at, rest } = topk(store, this.panel, this.panel.k ?? this.panel.top ?? 10);
-    this.card.note((at ? 'window to ' + clock(at) : '') + (rest ? `${at ? ' · ' : ''}and ${rest} more` : ''));
+    this.store = store;
+    const pointed = store.hello?.windowed ? this.page.pointed : null;
+    let shape = topk(store, this.panel, this.panel.k ?? this.panel.top ?? 10, pointed);
+    if (pointed != null && !shape.items.length) shape = topk(store, this.panel, this.panel.k ?? this.panel.top ?? 10);
+    const { items, at, rest } = shape;
+    this.shownAt = at;
+    this.card.note((at ? 'window to ' + clock(at) : '') + (rest ? `${at ? ' · ' : ''}and ${rest} more` : ''), pointed != null && at === pointed);
     const held = this.list.matches(':hover, :focus-within') || this.page.now() - this.moved < 1000;
     const order = held ? this.keepPlaces(items) : items;
+    if (held && this.page.now() - this.moved < 1000) this.page.wake(); // once more, when it may
     if (!held && order.map((i) => i.name).join('\0') !== this.names) this.moved = this.page.now();
     this.place(order);
   }
@@ -61,6 +68,8 @@ export class TopK {
       if (from != null && from !== to) row.li.animate([{ transform: `translateY(${from - to}px)` }, { transform: 'none' }], { duration: 200, easing: 'ease-out' });
     }
   }
+
+  cursor() { if (this.store) this.draw(this.store); }
 
   row(name) {
     const li = document.createElement('li');
