@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/connectors/sse"
+	"github.com/leatstream/leat/connectors/sse/access"
 	"github.com/leatstream/leat/engine"
 )
 
@@ -36,28 +37,30 @@ const (
 func (p *process) listen(m *engine.Metrics) error {
 	s := &servers{}
 	p.serve = s
-	s.hub = sse.NewHub(sse.Options{Log: p.log, Metrics: m, Hosts: p.config.Hosts})
+	var err error
+	var gate *access.Gate
+	if s.hub, gate, err = newHub(p.config, m, p.log); err != nil {
+		return err
+	}
 	for _, j := range p.jobs {
 		for _, v := range j.topo.Views {
 			s.views = true
+			if err := checkRows(gate, v); err != nil {
+				return err
+			}
 			s.hub.Add(v, j.topo.Dashboard, j.topo.Title())
 		}
 	}
-	var err error
 	if s.views {
-		if s.liveL, err = listenOn(first(p.flags.http, p.config.HTTP), defaultHTTP); err != nil {
+		on := listening{http: p.flags.http, publicWithoutAuth: p.flags.publicWithoutAuth}
+		if s.live, s.liveL, err = openLive(p.config, on, s.hub, p.log); err != nil {
 			return err
 		}
-		if err := sse.CheckMiddleware(s.hub.Handler()); err != nil {
-			return err
-		}
-		s.live = &http.Server{Handler: s.hub.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
-		fmt.Fprintf(os.Stderr, "leat: dashboards on http://%s/\n", s.liveL.Addr())
 	}
 	if s.admL, err = listenOn(first(p.flags.admin, p.config.Admin), defaultAdmin); err != nil {
 		return err
 	}
-	s.admin = &http.Server{Handler: p.adminHandler(m), ReadHeaderTimeout: 5 * time.Second}
+	s.admin = &http.Server{Handler: adminHandler(m, p.ready), ReadHeaderTimeout: 5 * time.Second}
 	fmt.Fprintf(os.Stderr, "leat: metrics and health on http://%s/metrics\n", s.admL.Addr())
 	return nil
 }
@@ -92,11 +95,11 @@ func listenOn(asked, fallback string) (net.Listener, error) {
 }
 
 // adminHandler serves metrics, health and profiles; loopback by default.
-func (p *process) adminHandler(m *engine.Metrics) http.Handler {
+func adminHandler(m *engine.Metrics, ready http.HandlerFunc) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m.Handler())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", p.ready)
+	mux.HandleFunc("GET /readyz", ready)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -141,7 +144,7 @@ func (s *servers) run(ctx context.Context, cluster engine.Cluster) error {
 	}
 	s.wg.Go(func() { fail(s.admin.Serve(s.admL)) })
 	if s.views {
-		s.wg.Go(func() { fail(s.live.Serve(s.liveL)) })
+		s.wg.Go(func() { fail(serveOn(s.live, s.liveL)) })
 		s.wg.Go(func() { fail(s.hub.Run(ctx, cluster)) })
 	}
 	<-ctx.Done()

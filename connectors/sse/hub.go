@@ -170,6 +170,29 @@ func (h *Hub) Add(spec engine.ViewSpec, dashboard json.RawMessage, title string)
 	}
 }
 
+// Remove stops serving a view: its clients are told that it was replaced, and
+// find none when they come back. The dashboard goes with a pipeline's last
+// view.
+func (h *Hub) Remove(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := h.views[name]
+	if old == nil {
+		return
+	}
+	delete(h.views, name)
+	if old.cancel != nil {
+		old.cancel()
+	}
+	old.end()
+	for _, s := range h.views {
+		if s.spec.Pipeline == old.spec.Pipeline {
+			return
+		}
+	}
+	delete(h.boards, old.spec.Pipeline)
+}
+
 // Run reads the views' topics until ctx ends, and returns when all its
 // goroutines have: two for each view, and Tail's own.
 func (h *Hub) Run(ctx context.Context, tailer Tailer) error {

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/leatstream/leat/connectors/kafka"
+	"github.com/leatstream/leat/connectors/sse"
+	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/pipelines"
+	"github.com/spf13/cobra"
+)
+
+type serveFlags struct {
+	brokers, config string
+	on              listening
+	only            []string
+	grace           time.Duration
+	verbose         bool
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use: "serve [FILE…]", Short: "Only serve live views and dashboards: as many nodes as there are people looking",
+		Long: "Serves the live views of pipelines that leat run works on elsewhere. Which there are it\n" +
+			"learns from the topics <pipeline>.meta, while it runs; or from pipeline files, where they\n" +
+			"are given. It joins no group, keeps no state on disk and can be started and stopped at any\n" +
+			"time. /readyz of the admin address says 200 once it has read all views.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var set *pipelines.Set
+			if len(args) > 0 {
+				if len(f.only) > 0 {
+					return coded{exitUsage, errors.New("give --pipeline or files, not both")}
+				}
+				o := loadOptions(f.config)
+				o.Run = true
+				var err error
+				if set, err = loadWith(args, o, cmd.ErrOrStderr(), true); err != nil {
+					return err
+				}
+			}
+			return serve(cmd.Context(), f, set)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.brokers, "brokers", "", "host:port,… of Kafka or Redpanda (or LEAT_BROKERS, or leat.yaml)")
+	fl.StringVar(&f.config, "config", "", "worker config (default leat.yaml, where it exists)")
+	fl.StringSliceVar(&f.only, "pipeline", nil, "serve only these (default: all of the cluster)")
+	fl.StringVar(&f.on.http, "http", "", "address of live views and dashboards (default 127.0.0.1:8080, or a free port where that is taken)")
+	fl.StringVar(&f.on.admin, "admin", "", "address of metrics and health (default 127.0.0.1:9464, or a free port where that is taken)")
+	fl.BoolVar(&f.on.publicWithoutAuth, "public-without-auth", false, "listen beyond this machine without authentication: everybody who reaches the address sees everything")
+	fl.DurationVar(&f.grace, "grace", 20*time.Second, "at a stop, over how long clients are sent to other nodes")
+	fl.BoolVar(&f.verbose, "verbose", false, "log the client's details, too")
+	return cmd
+}
+
+// viewer is a process that only serves.
+type viewer struct {
+	hub      *sse.Hub
+	follower *follower // nil: the views are those of files
+	caught   atomic.Bool
+	leaving  atomic.Bool
+}
+
+// serve serves until ctx ends, then sends the clients elsewhere.
+func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	cfg, err := workerConfig(f.config)
+	if err != nil {
+		return err
+	}
+	metrics := engine.NewMetrics()
+	hub, gate, err := newHub(cfg, metrics, log)
+	if err != nil {
+		return err
+	}
+	v := &viewer{hub: hub}
+	if set != nil {
+		for _, p := range set.Pipelines {
+			topo, err := pipelines.Build(p, pipelines.Options{})
+			if err != nil {
+				return coded{exitInvalid, err}
+			}
+			for _, spec := range topo.Views {
+				if err := checkRows(gate, spec); err != nil {
+					return err
+				}
+				hub.Add(spec, topo.Dashboard, topo.Title())
+			}
+		}
+	}
+	broker, err := connect(f.brokers, f.config)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	if set == nil {
+		v.follower = newFollower(broker.Cluster(), hub, gate, f.only, log)
+	}
+	live, liveL, err := openLive(cfg, f.on, hub, log)
+	if err != nil {
+		return err
+	}
+	defer live.Close()
+	adminL, err := listenOn(first(f.on.admin, cfg.Admin), defaultAdmin)
+	if err != nil {
+		liveL.Close()
+		return err
+	}
+	admin := &http.Server{Handler: adminHandler(metrics, v.ready), ReadHeaderTimeout: 5 * time.Second}
+	defer admin.Close()
+	fmt.Fprintf(os.Stderr, "leat: metrics and health on http://%s/metrics\n", adminL.Addr())
+	return v.run(ctx, f.grace, broker, live, liveL, admin, adminL)
+}
+
+// run owns the process's goroutines: both servers, the hub's and the
+// follower's. Clients leave while all of them still run.
+func (v *viewer) run(ctx context.Context, grace time.Duration, broker *kafka.Broker, live *http.Server, liveL net.Listener, admin *http.Server, adminL net.Listener) error {
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	start := func(f func() error) {
+		wg.Go(func() {
+			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				cancel(err)
+			}
+		})
+	}
+	start(func() error { return serveOn(live, liveL) })
+	start(func() error { return admin.Serve(adminL) })
+	start(func() error { return v.hub.Run(inner, broker.Cluster()) })
+	if v.follower != nil {
+		start(func() error { return v.follower.run(inner) })
+	}
+	select {
+	case <-ctx.Done():
+		v.leaving.Store(true)
+		draining, done := context.WithTimeout(inner, grace)
+		v.hub.Drain(draining)
+		done()
+	case <-inner.Done():
+	}
+	failed := context.Cause(inner)
+	cancel(nil)
+	live.Close()
+	admin.Close()
+	wg.Wait()
+	return failed
+}
+
+// ready answers 200 once all views were caught up with, and until the stop
+// begins. A view that comes later does not take the node out of service for the
+// others: its clients wait for it.
+func (v *viewer) ready(w http.ResponseWriter, _ *http.Request) {
+	missing := v.missing()
+	if len(missing) == 0 {
+		v.caught.Store(true)
+		fmt.Fprintln(w, "ready")
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprintln(w, strings.Join(missing, "\n"))
+}
+
+func (v *viewer) missing() []string {
+	if v.leaving.Load() {
+		return []string{"leaving"}
+	}
+	if v.caught.Load() {
+		return nil
+	}
+	if v.follower != nil {
+		if lacks := v.follower.lacks(); len(lacks) > 0 {
+			return lacks
+		}
+	}
+	if !v.hub.Ready() {
+		return []string{"views: catching up"}
+	}
+	return nil
+}
