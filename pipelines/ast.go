@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/engine"
-	"github.com/leatstream/leat/operators/expr"
 	"github.com/leatstream/leat/window"
 )
 
@@ -186,23 +185,6 @@ type SSESink struct {
 	Refresh      time.Duration
 	ResumeWindow time.Duration
 	Replay       time.Duration
-}
-
-// AlertSink decides alerts: webhook.
-type AlertSink struct {
-	URL          Word
-	When         *Expr // nil: each row
-	Resolve      *Expr // nil: not When
-	ResolveAfter time.Duration
-	DedupeKey    []Word
-	HasKey       bool
-	Repeat       time.Duration
-	Priority     string
-	GroupBy      []Word            // these three are for the sender
-	GroupWait    time.Duration     //
-	Headers      map[string]string //
-
-	when, resolve *expr.Program
 }
 
 // StdoutSink prints rows.

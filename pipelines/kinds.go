@@ -314,19 +314,22 @@ var kinds = []*Kind{
 	{Group: "sink", Name: "stdout", Doc: "Writes rows to standard output, one JSON object a line.", Keys: sinkKeys(
 		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
 	)},
-	{Group: "sink", Name: "webhook", Doc: "Decides alerts and writes them to `<pipeline>.<sink>.outbox`, each a row with `alert.status` (firing, resolved), `alert.since` and `alert.at`: one per key while it fires, one when it is over. Posting them to the url comes later.", Keys: sinkKeys(
-		Key{Name: "url", Type: "text", Required: true, Doc: "Where alerts are posted.", Not: []string{"uri", "endpoint"}},
-		Key{Name: "when", Type: "expression", Default: "each row", Doc: "Which rows fire.", Not: []string{"where", "if"}},
-		Key{Name: "resolve_when", Type: "expression", Default: "not `when`", Doc: "Which rows resolve. A deleted row does, too."},
-		Key{Name: "resolve_after", Type: "duration", Doc: "Without a firing row for this long, in event time, an alert is over."},
-		Key{Name: "dedupe_key", Type: "list of columns", Default: "the group_by columns, else one alert for all rows", Doc: "One alert for each.", Not: []string{"key"}},
-		Key{Name: "repeat_interval", Type: "duration", Doc: "An alert that still fires is told again after this, in event time."},
-		Key{Name: "group_by", Type: "list of columns", Doc: "Alerts of one group are posted together; for the sender."},
-		Key{Name: "group_wait", Type: "duration", Doc: "How long a group waits for more; for the sender."},
-		Key{Name: "priority", Type: "low, normal, high or urgent", Default: "normal", Doc: "Header `leat.alert.priority`.", Not: []string{"severity"}},
-		Key{Name: "headers", Type: "mapping name: text", Doc: "HTTP headers; for the sender."},
+	{Group: "sink", Name: "webhook", Doc: "Decides alerts, writes them to `<pipeline>.<sink>.outbox` in the transaction, and posts them from there: each a row with `alert.status` (firing, resolved), `alert.since` and `alert.at`, one per key while it fires, one when it is over. A notification is posted at least once, a repeat with the same `Idempotency-Key`. docs/how-to/alerts.md has the rest.", Keys: alertKeys(
+		Key{Name: "url", Type: "text", Required: true, Doc: "Where alerts are posted: http or https. Addresses that are not public are refused unless `alerts.allow` of leat.yaml lists them.", Not: []string{"uri", "endpoint"}},
+		Key{Name: "headers", Type: "mapping name: text", Doc: "HTTP headers: `{Authorization: \"Bearer ${TOKEN}\"}`."},
+		Key{Name: "secret", Type: "text, or a list", Doc: "Signs what is posted, as the Standard Webhooks specification says: `${WEBHOOK_SECRET}`. Two while one takes the other's place."},
+		Key{Name: "body", Type: "mapping column: expression", Default: "the row", Doc: "The JSON object that is posted, of the row's columns and `alert.status`, `alert.since`, `alert.at`: `{text: country + \" is \" + alert.status}`.", Not: []string{"template", "payload"}},
 	)},
-	later("sink", "web_push", "Pushes alerts to browsers."),
+	{Group: "sink", Name: "web_push", Doc: "Decides alerts as a webhook sink does, and pushes them to the browsers that asked for them on the dashboard.", Keys: alertKeys(
+		Key{Name: "title", Type: "expression", Default: "the sink's name and the status", Doc: "The notification's heading, a text of the row's columns and `alert.status`, `alert.since`, `alert.at`.", Not: []string{"heading"}},
+		Key{Name: "text", Type: "expression", Default: "the row", Doc: "What it says.", Not: []string{"body", "message"}},
+	)},
+	{Group: "retry", Doc: "How often an alert is tried. What is given up goes where `errors` says of the stage `send`.", Keys: []Key{
+		{Name: "attempts", Type: "int", Default: "15", Doc: "The most that are made: about a quarter of an hour of waiting."},
+		{Name: "for", Type: "duration", Default: "24h", Doc: "An alert older than this that fails is not tried again."},
+		{Name: "min", Type: "duration", Default: "1s", Doc: "The wait before the second attempt is a random part of this, the next of twice as much, and so on; or what the receiver asks for (`Retry-After`)."},
+		{Name: "max", Type: "duration", Default: "5m", Doc: "The longest wait."},
+	}},
 	later("sink", "file", "Writes NDJSON files."),
 
 	{Group: "key", Doc: "The long form of a sink's key.", Keys: []Key{
@@ -341,6 +344,7 @@ var kinds = []*Kind{
 		{Name: "expression", Type: "policy", Doc: "Policy of rows on which an expression fails."},
 		{Name: "aggregate", Type: "policy", Doc: "Policy of rows that an aggregate refuses."},
 		{Name: "produce", Type: "policy", Doc: "Policy of results that cannot be written."},
+		{Name: "send", Type: "policy", Default: "dead_letter when a topic is given, else fail", Doc: "Policy of alerts that cannot be sent. `fail` holds the sender of their partition and tries for ever; the pipeline goes on."},
 		{Name: "max_rate", Type: "percentage", Doc: "Stops the pipeline when more than this goes wrong, over one minute and at least 100 rows. On the pipeline only."},
 	}},
 	{Group: "dead_letter", Doc: "A dead-letter topic.", Keys: []Key{
@@ -458,6 +462,20 @@ func panelKeys(own ...Key) []Key {
 		{Name: "view", Type: "sse sink", Default: "the only sse sink", Doc: "Where its rows come from.", Not: []string{"sink", "source", "input"}},
 		{Name: "unit", Type: "text", Doc: "Unit of the value: EUR, ms, …"},
 	}, own...)
+}
+
+func alertKeys(own ...Key) []Key {
+	return sinkKeys(append(own,
+		Key{Name: "when", Type: "expression", Default: "each row", Doc: "Which rows fire.", Not: []string{"where", "if"}},
+		Key{Name: "resolve_when", Type: "expression", Default: "not `when`", Doc: "Which rows resolve. A deleted row does, too."},
+		Key{Name: "resolve_after", Type: "duration", Doc: "Without a firing row for this long, in event time, an alert is over."},
+		Key{Name: "dedupe_key", Type: "list of columns", Default: "the group_by columns, else one alert for all rows", Doc: "One alert for each.", Not: []string{"key"}},
+		Key{Name: "repeat_interval", Type: "duration", Doc: "An alert that still fires is told again after this, in event time."},
+		Key{Name: "group_by", Type: "list of columns", Doc: "Notifications that agree on these go out as one: these columns, `alert.count`, and the notifications themselves as the list `alerts`. `[]`: all. At most 100 in one."},
+		Key{Name: "group_wait", Type: "duration", Default: "30s with group_by", Doc: "How long a group waits for more, by the clock, from its first. By itself: all are one group."},
+		Key{Name: "priority", Type: "low, normal, high or urgent", Default: "normal", Doc: "The record's header `leat.alert.priority`; of a web_push its urgency, and how long it is kept for a browser that is away.", Not: []string{"severity"}},
+		Key{Name: "retry", Type: "retry", Group: "retry", Doc: "How often an alert is tried."},
+	)...)
 }
 
 func later(group, name, doc string) *Kind {

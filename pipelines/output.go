@@ -11,7 +11,6 @@ import (
 	"github.com/leatstream/leat/connectors/kafka"
 	"github.com/leatstream/leat/connectors/sse"
 	"github.com/leatstream/leat/engine"
-	"github.com/leatstream/leat/operators"
 )
 
 // sink adds the node of a sink.
@@ -35,7 +34,9 @@ func (b *builder) sink(s *Sink, in *stream, at place) error {
 		if at, err = b.alert(s, in, at); err != nil {
 			return err
 		}
-		b.outbox(n, s, at)
+		if err := b.outbox(n, s, in, at); err != nil {
+			return err
+		}
 	case s.Stdout != nil:
 		var key []int
 		for _, name := range in.identity() {
@@ -48,54 +49,6 @@ func (b *builder) sink(s *Sink, in *stream, at place) error {
 	}
 	at.sub.Nodes = append(at.sub.Nodes, n)
 	return nil
-}
-
-// alert adds the node that decides what is told.
-func (b *builder) alert(s *Sink, in *stream, at place) (place, error) {
-	spec := operators.AlertSpec{In: at.schema, Repeat: s.Alert.Repeat, After: s.Alert.ResolveAfter}
-	key := in.group
-	if s.Alert.HasKey {
-		key = nil
-		for _, w := range s.Alert.DedupeKey {
-			key = append(key, w.Text)
-		}
-	}
-	for _, name := range key {
-		spec.Key = append(spec.Key, operators.GroupColumn{Name: name, From: at.schema.Lookup(name)})
-	}
-	columns := place{schema: at.schema, lists: at.lists}
-	var err error
-	if spec.When, err = b.again(s.Alert.when, columns); err != nil {
-		return at, err
-	}
-	if spec.Resolve, err = b.again(s.Alert.resolve, columns); err != nil {
-		return at, err
-	}
-	if spec, err = operators.NewAlert(spec); err != nil {
-		return at, err
-	}
-	name := s.Name.Text
-	n := &engine.NodeSpec{
-		Name: name + "-alert", Kind: "alert", Inputs: []int{at.node}, Ports: at.ports(), Schema: spec.Out,
-		Stores: operators.AlertStores(name, spec), New: operators.Alert(spec), Errors: policyOf(s.Errors, b.p.Errors),
-	}
-	b.stored(n)
-	at.sub.Nodes = append(at.sub.Nodes, n)
-	return place{sub: at.sub, node: len(at.sub.Nodes) - 1, schema: spec.Out, lists: at.lists}, nil
-}
-
-// outbox makes the sink that writes alerts for their sender.
-func (b *builder) outbox(n *engine.NodeSpec, s *Sink, at place) {
-	topic := engine.Topic(b.p.Name.Text + "." + s.Name.Text + ".outbox")
-	n.Inputs, n.Ports, n.Schema, n.Table = []int{at.node}, nil, at.schema, false
-	var key []int
-	for _, w := range s.Alert.DedupeKey {
-		key = append(key, at.schema.Lookup(w.Text))
-	}
-	n.New = kafka.Sink(kafka.SinkSpec{Topic: topic, Schema: at.schema, Key: key, GroupKey: key, TimestampNow: true,
-		Headers: map[string]string{"leat.alert.priority": s.Alert.Priority}})
-	n.Outputs = []engine.TopicSpec{{Topic: topic}}
-	n.Notes = append(n.Notes, "alerts wait in "+string(topic)+" for their sender")
 }
 
 // kafkaKey gives the columns of a sink's record key and those that choose its
@@ -233,7 +186,7 @@ func repartitionConfigs() map[string]string {
 func viewConfigs(v engine.ViewSpec) map[string]string {
 	c := map[string]string{
 		"cleanup.policy": "compact", "message.timestamp.type": appendTime,
-		"segment.bytes": strconv.Itoa(32 << 20), "segment.ms": strconv.FormatInt((10 * time.Minute).Milliseconds(), 10), "min.cleanable.dirty.ratio": "0.1",
+		"segment.bytes": strconv.Itoa(32 << 20), "segment.ms": milliseconds(10 * time.Minute), "min.cleanable.dirty.ratio": "0.1",
 	}
 	if v.Replay > 0 {
 		c["min.compaction.lag.ms"] = strconv.FormatInt(v.Replay.Milliseconds(), 10)
@@ -244,6 +197,8 @@ func viewConfigs(v engine.ViewSpec) map[string]string {
 	}
 	return c
 }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // dashboardSpec is the dashboard as the page gets it.
 type dashboardSpec struct {

@@ -1,9 +1,6 @@
 package pipelines
 
-import (
-	"net/url"
-	"time"
-)
+import "time"
 
 // sink reads one item of sinks; nil when it has not even a shape.
 func (l *loader) sink(n *node) *Sink {
@@ -34,39 +31,12 @@ func (l *loader) sink(n *node) *Sink {
 		s.Kafka = l.kafkaSink(f)
 	case "sse":
 		s.SSE = l.sseSink(f)
-	case "webhook":
-		s.Alert = l.alertSink(f)
+	case "webhook", "web_push":
+		s.Alert = l.alertSink(f, k.Name)
 	case "stdout":
 		s.Stdout = &StdoutSink{OnlyFinal: l.onlyFinal(f)}
 	}
 	s.broken = len(l.diags) > before
-	return s
-}
-
-func (l *loader) alertSink(f *fields) *AlertSink {
-	s := &AlertSink{ResolveAfter: l.span(f.get("resolve_after"), time.Millisecond), Repeat: l.span(f.get("repeat_interval"), time.Millisecond)}
-	if v := f.get("url"); v != nil {
-		if text, ok := l.text(v); ok {
-			s.URL = wordOf(v, text)
-			if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-				l.fail(v, "value", "for example https://example.org/hook", "%s is no address to post to", shorten(v.raw()))
-			}
-		}
-	}
-	if v := f.get("when"); v != nil {
-		s.When = l.expr(v)
-	}
-	if v := f.get("resolve_when"); v != nil {
-		s.Resolve = l.expr(v)
-	}
-	if v := f.get("dedupe_key"); v != nil {
-		s.DedupeKey, s.HasKey = l.columns(v), true
-	}
-	s.Priority = "normal"
-	if v := f.get("priority"); v != nil {
-		s.Priority, _ = l.oneOf(v, "low", "normal", "high", "urgent")
-	}
-	s.GroupBy, s.GroupWait, s.Headers = l.columns(f.get("group_by")), l.span(f.get("group_wait"), 0), l.headers(f.get("headers"))
 	return s
 }
 
