@@ -170,6 +170,8 @@ func (c *counter) forget() {
 }
 
 // Nothing closes.
+func (*counter) ahead([]dueSlot) {}
+
 func (c *counter) closings(state.Slot, int64, int64) (int64, error) { return engine.MaxTime, nil }
 func (c *counter) emit(*closing) error                              { return nil }
 func (c *counter) passed(int64, bool)                               {}

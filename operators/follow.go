@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,6 +47,8 @@ type follow struct {
 	kept     int64 // flushed, as of the last commit
 
 	events []closing
+	order  []closingPlace
+	keys   int               // to be looked at together
 	words  []uint64          // the accumulators of events
 	heap   aggregate.Scratch // and their bytes
 	taken  []dueSlot         // keys at hand, with when they are due again
@@ -53,6 +56,9 @@ type follow struct {
 
 // follower is the state of keys, and their windows.
 type follower interface {
+	// ahead reads what closings and update will of some keys, so that the misses
+	// of the caches overlap. It changes nothing.
+	ahead(slots []dueSlot)
 	// take takes row i in, whose key has this slot.
 	take(b *engine.Batch, i int32, slot state.Slot, out engine.Emit) error
 	// closings adds the key's windows that end in [from, to) to follow.events,
@@ -79,6 +85,24 @@ type closing struct {
 	acc, was   int   // was: as it had been sent; -1: it had not
 }
 
+// closingPlace is a window's place in the order in which windows close: by
+// their ends, those of one end by keys.
+type closingPlace struct {
+	end  int64
+	slot state.Slot
+	n    int32 // in follow.events
+}
+
+func (a closingPlace) compare(b closingPlace) int {
+	if a.end != b.end {
+		return cmp.Compare(a.end, b.end)
+	}
+	if a.slot != b.slot {
+		return cmp.Compare(a.slot, b.slot)
+	}
+	return int(a.n - b.n)
+}
+
 func newFollow(ctx *engine.Context, s AggregateSpec, own follower, windowed bool) (*follow, error) {
 	if err := s.Window.Check(); err != nil {
 		return nil, err
@@ -87,7 +111,7 @@ func newFollow(ctx *engine.Context, s AggregateSpec, own follower, windowed bool
 		return nil, fmt.Errorf("a %s window over a table is not possible: its rows are taken back, and nothing says from where", s.Window.Kind)
 	}
 	f := &follow{own: own, spec: s, ctx: ctx, table: ctx.Tables[0], now: newSide(s), fold: newFold(s.Aggregates),
-		late: newLateRows(ctx, s.LateSide), closedTo: engine.MinTime, behind: s.Window.Grace}
+		late: newLateRows(ctx, s.LateSide), closedTo: engine.MinTime, behind: s.Window.Grace, keys: closeKeys}
 	f.due.table, f.heap.Base = f.table, f.table
 	f.bad = func(row int32, err error) error { return ctx.Bad(engine.StageExpression, f.batch, row, err) }
 	out, err := newEmitter(ctx, &f.spec, f.fold, f.now.group, windowed, s.Update)
@@ -173,9 +197,17 @@ func (f *follow) Advance(w int64, budget *engine.Budget, out engine.Emit) (int64
 	return limit, true, nil
 }
 
-// closeKeys is how many keys are looked at together, to bring their windows in
-// order.
-const closeKeys = 1024
+// Keys are looked at together, to bring their windows in order: the more of
+// them the better, as each is then looked at once for all that it has to close;
+// so as many as give about closeWindows, and no fewer than closeKeys.
+const (
+	closeKeys    = 1024
+	closeWindows = 16 << 10
+)
+
+// aheadKeys is how many keys are brought into the caches at once: few enough
+// to stay there.
+const aheadKeys = 64
 
 // closeSome closes the windows of the keys that are due first, up to where the
 // next key is due, or the budget ends.
@@ -184,7 +216,7 @@ func (f *follow) closeSome(to int64, budget *engine.Budget) (bool, error) {
 	f.heap.Reset()
 	for last := engine.MinTime; ; {
 		at := f.due.peek()
-		if at >= to || len(f.taken) >= closeKeys && at > last {
+		if at >= to || len(f.taken) >= f.keys && at > last {
 			break
 		}
 		slot, found, ok, err := f.due.next(to)
@@ -200,22 +232,29 @@ func (f *follow) closeSome(to int64, budget *engine.Budget) (bool, error) {
 		}
 	}
 	upTo := min(to, f.due.peek())
+	slices.SortFunc(f.taken, func(a, b dueSlot) int { return cmp.Compare(a.slot, b.slot) }) // as they lie in memory
 	for n := range f.taken {
+		if n%aheadKeys == 0 {
+			f.own.ahead(f.taken[n:min(n+aheadKeys, len(f.taken))])
+		}
 		next, err := f.own.closings(f.taken[n].slot, f.closedTo, upTo)
 		if err != nil {
 			return false, err
 		}
 		f.taken[n].at = next
 	}
-	slices.SortFunc(f.events, func(a, b closing) int {
-		if a.end != b.end {
-			if a.end < b.end {
-				return -1
-			}
-			return 1
-		}
-		return int(a.slot) - int(b.slot)
-	})
+	switch n := len(f.events); {
+	case n > closeWindows:
+		f.keys = max(closeKeys, f.keys/2)
+	case n < closeWindows/2 && len(f.taken) >= f.keys:
+		f.keys *= 2
+	}
+	f.order = f.order[:0]
+	for n := range f.events {
+		c := &f.events[n]
+		f.order = append(f.order, closingPlace{c.end, c.slot, int32(n)})
+	}
+	slices.SortFunc(f.order, closingPlace.compare)
 	done, err := f.emitAll(budget)
 	if err != nil {
 		return false, err
@@ -239,7 +278,7 @@ func (f *follow) closeSome(to int64, budget *engine.Budget) (bool, error) {
 // stops: behind a whole end, or, where more windows have one end than the
 // budget has rows, in the order of keys, with a cursor.
 func (f *follow) emitAll(budget *engine.Budget) (bool, error) {
-	for rest := f.events; len(rest) > 0; {
+	for rest := f.order; len(rest) > 0; {
 		end, n := rest[0].end, 1
 		for n < len(rest) && rest[n].end == end {
 			n++
@@ -248,7 +287,7 @@ func (f *follow) emitAll(budget *engine.Budget) (bool, error) {
 		rest = rest[n:]
 		byKey := n > budget.Rows || f.cursor.on && f.cursor.end == end
 		if byKey {
-			slices.SortStableFunc(group, func(a, b closing) int { return strings.Compare(f.table.Key(a.slot), f.table.Key(b.slot)) })
+			slices.SortStableFunc(group, func(a, b closingPlace) int { return strings.Compare(f.table.Key(a.slot), f.table.Key(b.slot)) })
 		}
 		more := true
 		for i := range group {
@@ -256,7 +295,7 @@ func (f *follow) emitAll(budget *engine.Budget) (bool, error) {
 			if f.cursor.on && end == f.cursor.end && key <= f.cursor.after {
 				continue
 			}
-			if err := f.own.emit(&group[i]); err != nil {
+			if err := f.own.emit(&f.events[group[i].n]); err != nil {
 				return false, err
 			}
 			more = budget.Take(f.out.rowBytes())
@@ -296,7 +335,14 @@ func (f *follow) Flush(now int64, all bool, out engine.Emit) error {
 	}
 	f.flushed = now
 	f.out.begin(out, false)
-	for _, slot := range f.active {
+	for n, slot := range f.active {
+		if n%aheadKeys == 0 {
+			f.taken = f.taken[:0]
+			for _, slot := range f.active[n:min(n+aheadKeys, len(f.active))] {
+				f.taken = append(f.taken, dueSlot{slot: slot})
+			}
+			f.own.ahead(f.taken)
+		}
 		f.words = f.words[:0]
 		f.heap.Reset()
 		if err := f.own.update(slot); err != nil {

@@ -207,6 +207,8 @@ func (s *sessions) refresh() {
 	}
 }
 
+func (*sessions) ahead([]dueSlot) {}
+
 func (s *sessions) closings(slot state.Slot, from, to int64) (int64, error) {
 	s.refresh()
 	next := engine.MaxTime

@@ -1,9 +1,7 @@
 package operators
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/state"
@@ -19,9 +17,8 @@ import (
 //	key ─▶ bucket 10:00 [ rows │ bytes │ sent │ ref ] ─▶ row row row    half of size long
 //	       bucket 10:30 [ … ]                            in order of arrival, only appended
 //
-//	row   t 8 bytes ┆ uvarint late ┆ the aggregates' words, 8 bytes each ┆ per blob: uvarint length, bytes
-//
-// late is 0, or horizon - t + 1: windows that end before the horizon had closed
+// A row is written as sliding_row.go says: with its time, the aggregates' words
+// and late, which is 0, or horizon - t + 1: windows that end before the horizon had closed
 // when the row came. So what a window holds does not depend on when it closes.
 //
 // Sent is how many rows the last update knew: what a window was is the merge of
@@ -44,11 +41,14 @@ type slider struct {
 	current bool          // panes is
 	lowest  int64         // end of the first of them
 
-	acc  []uint64
-	row  aggregate.Scratch
-	rows []slid
-	accs []uint64 // of rows
-	ends []int64
+	acc, was []uint64
+	row      aggregate.Scratch
+	packed   []byte   // a row
+	blobs    []uint64 // of it
+	rows     []slid
+	accs     []uint64 // of rows
+	ends     []int64
+	touched  byte
 }
 
 // slid is a row of the key at hand.
@@ -69,7 +69,7 @@ const (
 )
 
 func slidingStore(name string, s AggregateSpec) state.Spec {
-	spec := state.Spec{Name: name, Fingerprint: s.print("sliding/1", s.Update)}
+	spec := state.Spec{Name: name, Fingerprint: s.print("sliding/2", s.Update)}
 	spec.Families[state.Panes] = state.FamilySpec{Words: bucketWords, Blobs: []int{bucketRef}}
 	return spec
 }
@@ -84,7 +84,7 @@ func newSlider(spec AggregateSpec) func(*engine.Context) (engine.Operator, error
 			return nil, err
 		}
 		f.reaches = s.perRow
-		s.follow, s.acc, s.span = f, make([]uint64, f.fold.words), newSpan(f.fold)
+		s.follow, s.acc, s.was, s.span = f, make([]uint64, f.fold.words), make([]uint64, f.fold.words), newSpan(f.fold)
 		s.row.Base = f.table
 		return s, nil
 	}
@@ -119,7 +119,7 @@ func (s *slider) take(b *engine.Batch, i int32, slot state.Slot, out engine.Emit
 		}
 	}
 	acc, _ := s.pane.Write(slot)
-	s.append(acc, t, late)
+	s.append(acc, s.from, t, late)
 	if s.perRow && (t < s.closedTo || s.cursor.on && t == s.cursor.end && s.table.Key(slot) <= s.cursor.after) {
 		if late > 1 {
 			return nil
@@ -130,116 +130,6 @@ func (s *slider) take(b *engine.Batch, i int32, slot state.Slot, out engine.Emit
 	s.due.set(max(t, s.closedTo), slot)
 	s.await(slot)
 	return nil
-}
-
-// append writes the row in s.acc to a bucket. Bytes of this commit interval are
-// written in place; those from before are copied once.
-func (s *slider) append(acc []uint64, t int64, late uint64) {
-	need := 8 + binary.MaxVarintLen64 + 8*(s.fold.words-accHead)
-	for _, w := range s.fold.blobWords {
-		need += binary.MaxVarintLen64 + len(s.bytes(s.acc[w]))
-	}
-	used := int(acc[bucketBytes])
-	room := len(s.table.Get(acc[bucketRef]))
-	if room < used+need {
-		room = used + need
-		if used > 2*need {
-			room += used / 4
-		}
-	}
-	ref, b := s.table.Edit(acc[bucketRef], room)
-	binary.LittleEndian.PutUint64(b[used:], uint64(t))
-	at := used + 8
-	at += binary.PutUvarint(b[at:], late)
-	for _, w := range s.acc[accHead:] {
-		binary.LittleEndian.PutUint64(b[at:], w)
-		at += 8
-	}
-	for _, w := range s.fold.blobWords {
-		blob := s.bytes(s.acc[w])
-		at += binary.PutUvarint(b[at:], uint64(len(blob)))
-		at += copy(b[at:], blob)
-	}
-	acc[bucketRows]++
-	acc[bucketBytes], acc[bucketRef] = uint64(at), ref
-}
-
-func (s *slider) bytes(ref uint64) []byte {
-	if ref == 0 {
-		return nil
-	}
-	return s.row.Get(ref)
-}
-
-// load reads the rows of a key that matter to windows that end at from or
-// later, in order of time and arrival.
-func (s *slider) load(slot state.Slot, from int64) error {
-	s.rows, s.accs = s.rows[:0], s.accs[:0]
-	s.refresh()
-	for _, p := range s.panes {
-		if from > -s.far && p.End() <= from-s.size-1 {
-			continue
-		}
-		acc := p.Read(slot)
-		if acc == nil {
-			continue
-		}
-		first := len(s.rows)
-		b := s.table.Get(acc[bucketRef])
-		if uint64(len(b)) < acc[bucketBytes] {
-			return errBucket
-		}
-		b = b[:acc[bucketBytes]]
-		for seq := range acc[bucketRows] {
-			rest, ok := s.read(b, int32(seq), seq < acc[bucketSent])
-			if !ok {
-				return errBucket
-			}
-			b = rest
-			// Into its place: rows come nearly in order.
-			for i := len(s.rows) - 1; i > first && s.rows[i-1].t > s.rows[i].t; i-- {
-				s.rows[i-1], s.rows[i] = s.rows[i], s.rows[i-1]
-			}
-		}
-	}
-	return nil
-}
-
-var errBucket = fmt.Errorf("the rows of a sliding window do not decode: %w", state.ErrCorrupt)
-
-// read reads one row off b.
-func (s *slider) read(b []byte, seq int32, sent bool) ([]byte, bool) {
-	words := s.fold.words - accHead
-	if len(b) < 9 {
-		return nil, false
-	}
-	r := slid{t: int64(binary.LittleEndian.Uint64(b)), horizon: engine.MinTime, seq: seq, sent: sent, acc: len(s.accs)}
-	late, n := binary.Uvarint(b[8:])
-	if n <= 0 || len(b) < 8+n+8*words || late > math.MaxInt64 {
-		return nil, false
-	}
-	if late > 0 {
-		r.horizon = r.t + int64(late) - 1
-	}
-	b = b[8+n:]
-	s.accs = append(s.accs, 1, uint64(r.t))
-	for range words {
-		s.accs = append(s.accs, binary.LittleEndian.Uint64(b))
-		b = b[8:]
-	}
-	for _, w := range s.fold.blobWords {
-		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)-n) {
-			return nil, false
-		}
-		ref := &s.accs[r.acc+w]
-		if *ref != 0 {
-			*ref = s.heap.Put(0, b[n:n+int(size):n+int(size)])
-		}
-		b = b[n+int(size):]
-	}
-	s.rows = append(s.rows, r)
-	return b, true
 }
 
 func (s *slider) refresh() {
@@ -324,9 +214,8 @@ func (s *slider) counts(r *slid, end int64, by int32) bool {
 	return r.horizon <= end
 }
 
-// merge merges the rows of a window into s.acc and gives the number of rows,
-// and whether one of them was not sent.
-func (s *slider) merge(end int64, sentOnly bool, by int32) (rows int, news bool, err error) {
+// merge merges the rows of a window into s.acc and gives their number.
+func (s *slider) merge(end int64, sentOnly bool, by int32) (rows int, err error) {
 	clear(s.acc)
 	for i := s.search(end - s.size); i < len(s.rows) && s.rows[i].t <= end; i++ {
 		r := &s.rows[i]
@@ -334,12 +223,49 @@ func (s *slider) merge(end int64, sentOnly bool, by int32) (rows int, news bool,
 			continue
 		}
 		rows++
-		news = news || !r.sent
 		if err := s.fold.merge(s.acc, s.accs[r.acc:r.acc+s.fold.words], &s.heap); err != nil {
-			return rows, news, err
+			return rows, err
 		}
 	}
-	return rows, news, nil
+	return rows, nil
+}
+
+// both merges the rows of a window into s.acc, and, where it had been sent,
+// those that were into s.was; same tells that they are all.
+func (s *slider) both(end int64) (rows int, wasSent, same bool, err error) {
+	existed := s.existed(end)
+	if existed && (s.fold.blobs || s.spec.plain) {
+		was, err := s.merge(end, true, 0)
+		wasSent = err == nil && was > 0
+		copy(s.was, s.acc)
+		rows, err = s.merge(end, false, 0)
+		return rows, wasSent, rows == was, err
+	}
+	// Up to the first row that was not sent the two are one.
+	clear(s.acc)
+	was, same, failed := 0, true, false
+	for i := s.search(end - s.size); i < len(s.rows) && s.rows[i].t <= end; i++ {
+		r := &s.rows[i]
+		if r.horizon > end {
+			continue
+		}
+		from := s.accs[r.acc : r.acc+s.fold.words]
+		switch {
+		case !r.sent && same:
+			copy(s.was, s.acc)
+			same = false
+		case r.sent && !same && existed && !failed:
+			failed = s.fold.merge(s.was, from, &s.heap) != nil
+		}
+		rows++
+		if r.sent {
+			was++
+		}
+		if err := s.fold.merge(s.acc, from, &s.heap); err != nil {
+			return rows, false, false, err
+		}
+	}
+	return rows, existed && was > 0 && !failed, same, nil
 }
 
 // search is the first row at or after t.
@@ -369,6 +295,16 @@ func (s *slider) existed(end int64) bool {
 	return false
 }
 
+// news tells whether the window that ends at end has a row that was not sent.
+func (s *slider) news(end int64) bool {
+	for i := s.search(end - s.size); i < len(s.rows) && s.rows[i].t <= end; i++ {
+		if r := &s.rows[i]; !r.sent && r.horizon <= end {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *slider) closings(slot state.Slot, from, to int64) (int64, error) {
 	if err := s.load(slot, from); err != nil {
 		return 0, err
@@ -381,17 +317,15 @@ func (s *slider) closings(slot state.Slot, from, to int64) (int64, error) {
 	swift := !s.spec.Update && !s.spec.plain && len(s.ends) > spanWindows && len(s.rows) > spanLeast
 	for _, end := range s.ends {
 		c := closing{start: end - s.size, end: end, slot: slot, was: -1}
-		if s.spec.Update {
-			rows, _, err := s.merge(end, true, 0)
-			if err == nil && rows > 0 && s.existed(end) {
-				c.was = s.follow.store(s.acc)
-			}
-		}
 		rows, err := 0, error(nil)
-		if swift {
+		wasSent, same := false, false
+		switch {
+		case s.spec.Update:
+			rows, wasSent, same, err = s.both(end)
+		case swift:
 			rows, err = s.swift(end)
-		} else {
-			rows, _, err = s.merge(end, false, 0)
+		default:
+			rows, err = s.merge(end, false, 0)
 		}
 		if err != nil {
 			if err := s.overflowed(slot, end, err); err != nil {
@@ -403,6 +337,11 @@ func (s *slider) closings(slot state.Slot, from, to int64) (int64, error) {
 			continue
 		}
 		c.acc = s.follow.store(s.acc)
+		if wasSent && same {
+			c.was = c.acc
+		} else if wasSent {
+			c.was = s.follow.store(s.was)
+		}
 		s.events = append(s.events, c)
 	}
 	return next, nil
@@ -414,7 +353,7 @@ func (s *slider) swift(end int64) (int, error) {
 	hi := lo
 	for hi < len(s.rows) && s.rows[hi].t <= end {
 		if s.rows[hi].horizon > end {
-			rows, _, err := s.merge(end, false, 0) // not all of them count
+			rows, err := s.merge(end, false, 0) // not all of them count
 			return rows, err
 		}
 		hi++
@@ -434,7 +373,7 @@ func (s *slider) each(slot state.Slot) error {
 			}
 			at := shared
 			if at < 0 || r.horizon == end {
-				if _, _, err := s.merge(end, false, r.seq); err != nil {
+				if _, err := s.merge(end, false, r.seq); err != nil {
 					if err := s.overflowed(slot, end, err); err != nil {
 						return err
 					}
@@ -473,7 +412,7 @@ func (s *slider) atOnce(slot state.Slot, t int64, out engine.Emit) error {
 		last = max(last, s.rows[i].seq)
 	}
 	s.out.begin(out, true)
-	if _, _, err := s.merge(t, false, last); err != nil {
+	if _, err := s.merge(t, false, last); err != nil {
 		return s.overflowed(slot, t, err)
 	}
 	if err := s.out.row(s.table.Key(slot), nil, s.outcome(s.acc, t), false); err != nil {
@@ -517,25 +456,24 @@ func (s *slider) update(slot state.Slot) error {
 	}
 	s.windows(max(from, first), to)
 	for _, end := range s.ends {
-		existed := s.existed(end)
-		rows, news, err := s.merge(end, false, 0)
+		if s.existed(end) && !s.news(end) {
+			continue
+		}
+		rows, wasSent, same, err := s.both(end)
 		if err != nil {
 			if err := s.overflowed(slot, end, err); err != nil {
 				return err
 			}
 			continue
 		}
-		if rows == 0 || existed && !news {
+		if rows == 0 || wasSent && same {
 			continue
 		}
-		is := s.outcome(s.stored(s.follow.store(s.acc)), end)
 		var was *outcome
-		if existed {
-			if rows, _, err := s.merge(end, true, 0); err == nil && rows > 0 {
-				was = s.outcome(s.acc, end)
-			}
+		if wasSent {
+			was = s.outcome(s.was, end)
 		}
-		if err := s.out.row(s.table.Key(slot), was, is, false); err != nil {
+		if err := s.out.row(s.table.Key(slot), was, s.outcome(s.acc, end), false); err != nil {
 			return err
 		}
 	}
