@@ -3,7 +3,7 @@ import { full, stamp, clock } from './format.js';
 import { unitOf } from './layout.js';
 import { copy, element, menu } from './menu.js';
 import { kinds } from './panels/kinds.js';
-import { keysOf, labelOf, why } from './shape.js';
+import { compare, keysOf, labelOf, why } from './shape.js';
 
 // The frame around a panel: title, note, the switch to the same rows as a
 // table, which every chart has, and a menu for all else.
@@ -117,10 +117,10 @@ export class Card {
     }
     facts.push(['From', topicOf(panel.view)]);
     const dl = element('dl', {}, ...facts.flatMap(([k, v]) => [element('dt', { text: k }), element('dd', { text: v })]));
-    const shown = [...w.rows].slice(0, 12);
+    const shown = [...w.rows].sort((a, b) => compare(b[panel.value], a[panel.value])).slice(0, 12);
     const names = keysOf(store.hello);
     const table = panel.value && shown.length ? element('table', {},
-      element('thead', {}, element('tr', {}, ...[...names, panel.value].map((n) => element('th', { text: n, scope: 'col' })))),
+      element('thead', {}, element('tr', {}, ...[...names, panel.value].map((n) => element('th', { text: n, scope: 'col', class: n === panel.value ? 'num' : null })))),
       element('tbody', {}, ...shown.map((r) => element('tr', {}, ...names.map((n) => element('td', { text: labelOf(r[n]) })),
         element('td', { class: 'num', text: typeof r[panel.value] === 'object' ? `${r[panel.value]?.length ?? 0} bins` : full(r[panel.value], unit) }))))) : null;
     const rest = w.rows.length - shown.length;

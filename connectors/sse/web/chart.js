@@ -43,6 +43,7 @@ export class Chart extends Plot {
   // set takes {lines: [{name, color, points: [{x, y, open}], ghost}], bands:
   // [{color, alpha, points: [{x, low, high, open}]}], from, to, unit, log}.
   paint(c, s) {
+    if (!this.data.lines.length) return; // no numbers, no axes
     this.axes(c, s);
     c.save();
     c.beginPath();

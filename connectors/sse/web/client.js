@@ -3,8 +3,9 @@
 //	event stream ──3 short or silent ones──▶ long polling ──5 min──▶ event stream
 //	     └─ closed: again, after a random wait, from the cursor
 //
-// EventSource reconnects by itself after a broken line, but stops for good at
-// any status other than 200; then this opens a new one. Where a proxy holds
+// EventSource reconnects by itself when the server said when (a drain, a full
+// house), but stops for good at any status other than 200, and waits long when
+// the line breaks; then this opens a new one. Where a proxy holds
 // events back or cuts streams, it polls; where a page has more streams than
 // HTTP/1.1 has connections, it may be told to use a WebSocket. There is no DOM
 // in here: it runs in Node too.
@@ -94,9 +95,11 @@ export class Client {
       this.status = source.status ?? 0;
       if (opened != null && this.now() - opened < shortLife) this.strikes++;
       else if (heard) this.strikes = 0;
+      // The server ended it, and said when to come again: the browser knows.
+      const told = opened != null && (this.drained || !heard);
       opened = null;
       if (this.strikes >= strikes) return this.fallBack();
-      if (source.readyState !== 2) this.set('reconnecting'); // the browser is at it
+      if (told && source.readyState !== 2) this.set('reconnecting');
       else this.again();
     };
     for (const kind of kinds) {
@@ -197,6 +200,7 @@ export class Client {
   take(kind, data, id) {
     if (id) this.cursor = id;
     if (kind === 'hello') this.failures = 0;
+    this.drained = kind === 'drain';
     if (kind === 'ready') this.complete = true;
     this.onEvent(kind, data);
     if (kind === 'ready') this.set('live');
@@ -217,6 +221,12 @@ export class Client {
   again() {
     this.shut();
     this.wait(this.random() * Math.min(30000, 1000 * 2 ** Math.min(this.failures, 5)));
+  }
+
+  // hurry tries now, where a wait was begun: somebody looks, or the network is
+  // back.
+  hurry() {
+    if (this.retryAt - this.now() > 500) this.open();
   }
 
   wait(ms) {

@@ -235,7 +235,7 @@ class Page {
     if (!this.dirty) return;
     this.dirty = false;
     for (let n = 0; n < this.cards.length; n++) {
-      if (performance.now() > until) { this.dirty = true; return; }
+      if (n && performance.now() > until) { this.dirty = true; return; }
       const card = this.cards[this.turn = (this.turn + 1) % this.cards.length];
       if (this.streams.has(card.panel.view)) card.draw(this.storeOf(card.panel.view));
     }
@@ -243,7 +243,7 @@ class Page {
 
   repaint() {
     this.palette = [];
-    for (const c of this.cards) c.drawn = -1;
+    for (const c of this.cards) c.drawn = -1, c.next = 0;
     this.dirty = true;
   }
 
@@ -259,7 +259,12 @@ class Page {
 
   listen() {
     document.addEventListener('visibilitychange', () => this.visibility());
-    for (const e of ['online', 'offline']) addEventListener(e, () => this.tick());
+    for (const e of ['online', 'offline', 'focus']) {
+      addEventListener(e, () => {
+        if (navigator.onLine) for (const s of this.streams.values()) s.client.hurry();
+        this.tick();
+      });
+    }
     addEventListener('focus', () => { if (this.session.out) this.session.check(); });
     addEventListener('pagehide', () => { for (const s of this.streams.values()) s.client.close(); });
     addEventListener('pageshow', (e) => { if (e.persisted) for (const s of this.streams.values()) s.client.open(); });
@@ -274,7 +279,10 @@ class Page {
       this.asleep = setTimeout(() => { for (const s of this.streams.values()) s.client.close(); }, hiddenFor);
       return;
     }
-    for (const s of this.streams.values()) if (s.client.state === 'closed') s.client.open();
+    for (const s of this.streams.values()) {
+      if (s.client.state === 'closed') s.client.open();
+      else s.client.hurry();
+    }
     this.repaint();
   }
 

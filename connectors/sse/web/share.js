@@ -119,9 +119,9 @@ export class Shared {
     this.timer = this.setTimeout(() => { if (this.role === 'follower') this.run('alone'); }, ms);
   }
 
-  restart() {
-    if (this.client) this.client.restart();
-  }
+  restart() { this.client?.restart(); }
+
+  hurry() { this.client?.hurry(); }
 
   // close lets another tab lead; open goes on from the cursor.
   close() {

@@ -50,16 +50,46 @@ test('it is catching up until ready, then live', () => {
   assert.deepEqual(w.events, ['hello', 'snapshot', 'ready']);
 });
 
-test('a broken line is left to the browser', () => {
+test('where the server said when to come again it is left to the browser', () => {
+  for (const end of ['drain', 'full house']) {
+    const w = world();
+    w.client.open();
+    w.sources[0].opened();
+    if (end === 'drain') {
+      w.sources[0].say('hello', {});
+      w.sources[0].say('drain', { retry_ms: 1200 });
+    }
+    w.pass(2000);
+    w.sources[0].fail(false);
+    assert.equal(w.client.state, 'reconnecting');
+    w.pass(60000);
+    assert.equal(w.sources.length, 1, end);
+  }
+});
+
+test('a line that breaks is opened anew, soon', () => {
   const w = world();
   w.client.open();
   w.sources[0].opened();
   w.sources[0].say('hello', {});
+  w.sources[0].say('ready', {}, 'v1.e.4');
   w.pass(2000);
   w.sources[0].fail(false);
   assert.equal(w.client.state, 'reconnecting');
-  w.pass(60000);
-  assert.equal(w.sources.length, 1);
+  w.pass(1000);
+  assert.equal(w.last().url, '/live/p/s?cursor=v1.e.4');
+});
+
+test('a network that is back is not waited for', () => {
+  const w = world(() => 1);
+  w.client.open();
+  for (let i = 0; i < 4; i++) { w.last().fail(true); w.pass(w.client.retryAt - w.at); }
+  w.last().fail(true);
+  const n = w.sources.length;
+  w.client.hurry();
+  assert.equal(w.sources.length, n + 1);
+  w.client.hurry();
+  assert.equal(w.sources.length, n + 1, 'once');
 });
 
 test('a closed one is opened anew, from the cursor, after a random wait', () => {

@@ -68,7 +68,7 @@ export class Stat {
       return;
     }
     const percent = (last.y - before.y) / Math.abs(before.y) * 100;
-    const words = this.then ? `against ${this.then} before` : at;
+    const words = this.then ? `against ${this.then.replace('m', ' min').replace('h', ' h').replace('d', ' day')} before` : at;
     this.change.textContent = `${percent > 0 ? '▲' : percent < 0 ? '▼' : '='} ${Math.abs(percent).toFixed(Math.abs(percent) < 10 ? 1 : 0)} % · ${words}`;
     this.change.classList.add(percent > 0 ? 'up' : percent < 0 ? 'down' : 'same');
   }
