@@ -26,7 +26,7 @@ func stack() string {
 // Check runs a case all its ways; the error is the first difference, and way
 // the way it was found.
 func Check(c *Case) (way Way, err error) {
-	want, err := naive.Run(c.Spec, c.Records)
+	want, err := interpret(c)
 	if err != nil {
 		return Way{}, fmt.Errorf("naive: %w", err)
 	}
@@ -40,6 +40,16 @@ func Check(c *Case) (way Way, err error) {
 		}
 	}
 	return Way{}, nil
+}
+
+// interpret computes what a case must come to; a panic is a case that fails.
+func interpret(c *Case) (want *naive.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, stack())
+		}
+	}()
+	return naive.Run(c.Spec, c.Records)
 }
 
 // Compare tells how what was committed differs from what must be.

@@ -84,7 +84,7 @@ func (m *maker) mapping(s *naive.Step, in *naive.Relation) bool {
 		if cols := columnsOf(in, naive.Int, naive.Double); len(cols) > 0 && m.one(3) {
 			name = pick(m, cols...).Name
 		}
-		if name == "id" || name == "n" || slices.ContainsFunc(s.Set, func(a naive.Assign) bool { return a.Name == name }) || slices.Contains(in.Group, name) {
+		if name == "id" || name == "n" || name == "rank" || slices.ContainsFunc(s.Set, func(a naive.Assign) bool { return a.Name == name }) || slices.Contains(in.Group, name) {
 			continue
 		}
 		s.Set = append(s.Set, naive.Assign{Name: name, Expr: m.safe(in, risky)})

@@ -57,6 +57,7 @@ func (s *Step) fold(row, state map[string]any) (now map[string]any, keep bool, e
 		if before, err = assign(s.Init, row); err != nil {
 			return nil, false, err
 		}
+		s.typed(before)
 	}
 	env := maps.Clone(row)
 	for k, v := range before {
@@ -83,22 +84,18 @@ func (s *Step) fold(row, state map[string]any) (now map[string]any, keep bool, e
 		for _, a := range f.Set {
 			delete(now, a.Name)
 		}
-		for k, v := range set {
-			if n, ok := v.(int64); ok && stateType(s.State, k) == Double {
-				v = float64(n)
-			}
-			now[k] = v
-		}
+		s.typed(set)
+		maps.Copy(now, set)
 		return now, true, nil
 	}
 	return state, state != nil, nil
 }
 
-func stateType(cols []Col, name string) string {
-	for _, c := range cols {
-		if c.Name == name {
-			return c.Type
+// typed makes doubles of ints where the state's column is one.
+func (s *Step) typed(v map[string]any) {
+	for _, c := range s.State {
+		if n, ok := v[c.Name].(int64); ok && c.Type == Double {
+			v[c.Name] = float64(n)
 		}
 	}
-	return ""
 }

@@ -70,19 +70,7 @@ func (r *run) top(s *Step, in *Relation) (*Relation, error) {
 	for _, key := range keys {
 		l := lists[key]
 		order := func(a, b ranked) int {
-			switch {
-			case a.by == nil || b.by == nil:
-				if (a.by == nil) == (b.by == nil) {
-					return 0
-				}
-				if a.by == nil {
-					return 1
-				}
-				return -1
-			case s.Ascending:
-				return Compare(a.by, b.by)
-			}
-			return Compare(b.by, a.by)
+			return nullsLast(a.by, b.by, s.Ascending)
 		}
 		sort.SliceStable(l.rows, func(i, j int) bool {
 			a, b := l.rows[i], l.rows[j]
@@ -90,7 +78,7 @@ func (r *run) top(s *Step, in *Relation) (*Relation, error) {
 				return c < 0
 			}
 			for _, k := range in.Identity() {
-				if c := Compare(a.row.V[k], b.row.V[k]); c != 0 {
+				if c := nullsLast(a.row.V[k], b.row.V[k], true); c != 0 {
 					return c < 0
 				}
 			}
@@ -154,4 +142,19 @@ func (s *Step) topKey(in, out *Relation) []string {
 		add(k)
 	}
 	return key
+}
+
+// nullsLast orders two values, nulls last whichever way round.
+func nullsLast(x, y any, ascending bool) int {
+	switch {
+	case x == nil && y == nil:
+		return 0
+	case x == nil:
+		return 1
+	case y == nil:
+		return -1
+	case ascending:
+		return Compare(x, y)
+	}
+	return Compare(y, x)
 }
