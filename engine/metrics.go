@@ -22,6 +22,8 @@ type Metrics struct {
 	screen   prometheus.Histogram
 	sse      *prometheus.GaugeVec
 	sseTotal *prometheus.CounterVec
+	alerts   *prometheus.CounterVec
+	unsent   *prometheus.GaugeVec
 
 	mu      sync.Mutex
 	workers []*Worker
@@ -37,10 +39,12 @@ func NewMetrics() *Metrics {
 	m.screen = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "leat_event_to_screen_seconds", Help: "From a view record's append time to its frame being written to a client.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 12)})
 	m.sse = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "leat_sse_connections", Help: "Open dashboard streams, by view."}, []string{"view"})
 	m.sseTotal = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "leat_sse_events_total", Help: "What happened on dashboard streams, by kind: frames, conflated_rows, resyncs_<reason>, rejected."}, []string{"kind"})
+	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "leat_alerts_total", Help: "What became of alerts on their way out, by outcome: sent, failed (attempts), retried (attempts that were followed by another), dead_letter, skipped."}, []string{"pipeline", "sink", "outcome"})
+	m.unsent = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "leat_alerts_oldest_unsent_seconds", Help: "For how long the oldest alert that this node has to send has waited; 0: none waits."}, []string{"pipeline", "sink"})
 	for _, kind := range []string{"tail", "full", "none"} {
 		m.restores.WithLabelValues(kind)
 	}
-	m.registry.MustRegister(m.restores, m.restore, m.commits, m.screen, m.sse, m.sseTotal, m,
+	m.registry.MustRegister(m.restores, m.restore, m.commits, m.screen, m.sse, m.sseTotal, m.alerts, m.unsent, m,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -175,6 +179,31 @@ func (m *Metrics) Rejected(_, reason string) { m.sseTotal.WithLabelValues("rejec
 
 // EventToScreen observes the age of a frame's newest row.
 func (m *Metrics) EventToScreen(_ string, seconds float64) { m.screen.Observe(seconds) }
+
+// The methods below are what senders of alerts report (connectors/outbox.Metrics).
+
+// Sent counts an alert that was delivered.
+func (m *Metrics) Sent(pipeline, sink string) { m.alerts.WithLabelValues(pipeline, sink, "sent").Inc() }
+
+// Failed counts an attempt that failed.
+func (m *Metrics) Failed(pipeline, sink string) {
+	m.alerts.WithLabelValues(pipeline, sink, "failed").Inc()
+}
+
+// Retried counts an attempt that is followed by another.
+func (m *Metrics) Retried(pipeline, sink string) {
+	m.alerts.WithLabelValues(pipeline, sink, "retried").Inc()
+}
+
+// Dead counts an alert that was given up: dead_letter or skipped.
+func (m *Metrics) Dead(pipeline, sink, what string) {
+	m.alerts.WithLabelValues(pipeline, sink, what).Inc()
+}
+
+// Oldest tells for how long, in seconds, the oldest alert here has waited.
+func (m *Metrics) Oldest(pipeline, sink string, age float64) {
+	m.unsent.WithLabelValues(pipeline, sink).Set(age)
+}
 
 // publish shows a task's time and size to other goroutines, at each commit.
 func (t *Task) publish() {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/leatstream/leat/connectors/kafka"
 	"github.com/leatstream/leat/connectors/kafka/embedded"
+	"github.com/leatstream/leat/connectors/outbox"
+	"github.com/leatstream/leat/connectors/webhook"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
 	"github.com/leatstream/leat/state"
@@ -70,15 +72,17 @@ func runCommand() *cobra.Command {
 
 // process is what a running leat consists of.
 type process struct {
-	flags  runFlags
-	config pipelines.Config
-	log    *slog.Logger
-	broker *kafka.Broker
-	db     *state.DB
-	worker string
-	jobs   []*job
-	own    *embedded.Broker // nil: a real one
-	serve  *servers
+	flags   runFlags
+	config  pipelines.Config
+	log     *slog.Logger
+	broker  *kafka.Broker
+	db      *state.DB
+	worker  string
+	jobs    []*job
+	senders []*outbox.Sender // of alerts
+	posts   *webhook.Client  // how alerts are posted
+	own     *embedded.Broker // nil: a real one
+	serve   *servers
 }
 
 // job is one pipeline of the process.
@@ -243,7 +247,7 @@ func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *eng
 		o.Trust = engine.TrustOffsets
 	}
 	p.jobs = append(p.jobs, &job{topo, plan, engine.NewWorker(topo, plan, p.broker, p.db, o)})
-	return nil
+	return p.addSenders(pl, plan, metrics)
 }
 
 // work runs all workers; the first error stops the others.
@@ -267,6 +271,7 @@ func (p *process) work(ctx context.Context, beside func(context.Context, *kafka.
 	sideWG.Go(func() { fail(p.serve.run(side, p.broker.Cluster())) })
 	sideWG.Go(func() { followMemory(side, p.tableBytes) })
 	sideWG.Go(func() { p.showRestores(side) })
+	sideWG.Go(func() { p.sendAlerts(side) })
 	if beside != nil {
 		sideWG.Go(func() { fail(beside(side, p.broker)) })
 	}
