@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { modelOf, place, told } from '../web/graph.js';
+
+const mermaid = `flowchart LR
+  t_orders[("orders")]
+  t_out[("out")]
+  subgraph sub0["sub-topology 0"]
+    s0_in0["read orders"]
+    s0_n0["aggregate totals"]
+  end
+  t_orders --> s0_in0
+  s0_in0 --> s0_n0
+  s0_n0 --> t_out
+  s0_n0 --> nobody
+`;
+
+test('a topology is read from a graph, or from Mermaid text', () => {
+  const m = modelOf(null, mermaid);
+  assert.deepEqual(m.nodes.map((n) => [n.label, n.kind, n.group]), [['orders', 'topic', null], ['out', 'topic', null], ['read orders', '', 'sub0'], ['aggregate totals', '', 'sub0']]);
+  assert.equal(m.edges.length, 3, 'no line to what is not there');
+  const g = modelOf({ nodes: [{ id: 'a', label: 'orders', kind: 'topic' }, { name: 'b', sub: 1 }], edges: [{ from: 'a', to: 'b' }, ['b', 'x']] });
+  assert.deepEqual([g.nodes.length, g.edges, g.groups], [2, [{ from: 'a', to: 'b' }], [{ id: 1, label: 'sub-topology 1' }]]);
+  assert.deepEqual(modelOf(undefined).nodes, []);
+  assert.deepEqual(told(m), ['orders → read orders', 'read orders → aggregate totals', 'aggregate totals → out']);
+});
+
+test('nodes stand behind what they read, also in a ring', () => {
+  const { layer } = place(modelOf(null, mermaid));
+  assert.deepEqual([...layer].map(([id, l]) => id + l).sort(), ['s0_in01', 's0_n02', 't_orders0', 't_out3']);
+  const ring = place({ nodes: [{ id: 'a' }, { id: 'b' }], edges: [{ from: 'a', to: 'b' }, { from: 'b', to: 'a' }] });
+  assert.equal(ring.layers.flat().length, 2);
+});

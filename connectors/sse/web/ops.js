@@ -1,0 +1,195 @@
+// The operators' page: tasks, lag, what holds watermarks back, restore, dead
+// letters and the topology, asked for every two seconds while it is seen.
+
+import { clock, full, short, since, stamp } from './format.js';
+import { draw, modelOf, told } from './graph.js';
+import { element } from './menu.js';
+import { themeButton } from './theme.js';
+
+const every = 2000; // ms
+
+themeButton(document.getElementById('theme'));
+
+class Ops {
+  constructor() {
+    this.cards = new Map(); // pipeline → Pipeline
+    this.failed = 0;
+    this.at = 0;
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) this.ask(); });
+    setInterval(() => this.tell(), 1000);
+    this.ask();
+  }
+
+  async ask() {
+    clearTimeout(this.timer);
+    if (document.hidden) return;
+    const answer = await fetch('/v1/ops', { cache: 'no-store' }).catch(() => null);
+    let wait = every;
+    if (answer?.ok) {
+      const ops = await answer.json().catch(() => null);
+      if (ops) {
+        this.failed = 0;
+        this.at = Date.now();
+        this.show(ops);
+      }
+    } else {
+      this.failed++;
+      wait = Math.random() * Math.min(30000, 1000 * 2 ** Math.min(this.failed, 5)) + 500;
+      if (!this.cards.size) this.say(answer);
+    }
+    this.tell();
+    this.timer = setTimeout(() => this.ask(), wait);
+  }
+
+  say(answer) {
+    const el = document.getElementById('message');
+    const next = encodeURIComponent(location.pathname);
+    el.replaceChildren(...(answer?.status === 401 ? [element('span', { text: 'Sign in to see this page.' }), element('a', { class: 'button', href: '/auth/login?next=' + next, text: 'Sign in' })]
+      : [element('span', { text: answer?.status === 403 ? 'You may not see this page.' : answer?.status === 404 ? 'This server has no operators’ page.' : 'The server cannot be reached; trying again.' })]));
+    el.hidden = false;
+  }
+
+  tell() {
+    const pill = document.getElementById('state');
+    const state = !navigator.onLine ? 'offline' : this.failed ? 'reconnecting' : this.at ? 'live' : 'connecting';
+    const text = { live: '● live', offline: '✕ offline', reconnecting: '◌ reconnecting', connecting: '◌ connecting' }[state];
+    if (pill.textContent !== text) pill.textContent = text;
+    pill.className = 'pill ' + state;
+    document.getElementById('asof').textContent = this.at ? clock(this.at) : '–';
+    document.body.classList.toggle('unsure', this.at > 0 && state !== 'live');
+  }
+
+  show(ops) {
+    document.getElementById('message').hidden = true;
+    document.getElementById('node').textContent = ops.node ?? '–';
+    const list = ops.pipelines ?? [];
+    for (const [name, card] of this.cards) {
+      if (list.some((p) => p.pipeline === name)) continue;
+      card.el.remove();
+      this.cards.delete(name);
+    }
+    for (const p of list) {
+      let card = this.cards.get(p.pipeline);
+      if (!card) {
+        this.cards.set(p.pipeline, card = new Pipeline(p));
+        document.getElementById('pipelines').append(card.el);
+      }
+      card.show(p);
+    }
+    if (!list.length) {
+      const el = document.getElementById('message');
+      el.textContent = 'No pipeline runs here.';
+      el.hidden = false;
+    }
+  }
+}
+
+// Pipeline is one pipeline's part of the page.
+class Pipeline {
+  constructor(p) {
+    this.badge = element('span', { class: 'pill' });
+    this.facts = element('dl', { class: 'tiles' });
+    this.restore = element('div', { class: 'restore', hidden: true });
+    this.tasks = element('tbody');
+    this.letters = element('div', { class: 'letters' });
+    this.figure = element('figure', { class: 'topology' });
+    this.el = element('section', { class: 'card pipeline', 'aria-label': p.pipeline },
+      element('header', {}, element('h2', { text: p.pipeline }), this.badge, element('span', { class: 'note' }), element('a', { href: '/d/' + encodeURIComponent(p.pipeline), text: 'Dashboard' })),
+      this.facts, this.restore,
+      element('h3', { text: 'Tasks' }),
+      element('div', { class: 'rows', tabindex: '0', role: 'region', 'aria-label': 'Tasks of ' + p.pipeline },
+        element('table', {}, element('thead', {}, element('tr', {}, ...['Task', 'State', 'Complete to', 'Lag', 'Rows behind', 'Held back by', 'Node'].map((t, i) => element('th', { scope: 'col', text: t, class: i === 3 || i === 4 ? 'num' : null })))), this.tasks)),
+      element('h3', { text: 'Dead letters' }), this.letters,
+      element('h3', { text: 'Topology' }), this.figure);
+  }
+
+  show(p) {
+    const tasks = p.tasks ?? [];
+    const running = tasks.filter((t) => t.state === 'running').length;
+    const healthy = running === tasks.length && tasks.length > 0;
+    this.badge.className = 'pill ' + (healthy ? 'live' : 'stale');
+    text(this.badge, healthy ? '● running' : tasks.length ? `▲ ${running} of ${tasks.length} tasks run` : '▲ no tasks here');
+    text(this.el.querySelector('.note'), `generation ${p.generation ?? '–'} · ${String(p.guarantee ?? '').replaceAll('_', ' ')}`);
+    const marks = tasks.map((t) => t.watermark).filter((w) => w != null);
+    const behind = tasks.reduce((n, t) => n + (t.lag_records ?? 0), 0);
+    const lag = Math.max(0, ...tasks.map((t) => t.lag_ms ?? 0));
+    const low = tasks.filter((t) => t.watermark != null).sort((a, b) => a.watermark - b.watermark)[0];
+    tiles(this.facts, [
+      ['complete to', marks.length ? clock(Math.min(...marks)) : '–', marks.length ? stamp(Math.min(...marks)) : ''],
+      ['lag', tasks.length ? since(lag) : '–', full(Math.round(lag)) + ' ms', lag > 60000],
+      ['rows behind', short(behind), full(behind)],
+      ['held back by', low?.holding || '–', low ? 'task ' + low.task : ''],
+      ['dead letters', p.dead_letters ? short(p.dead_letters.count) : 'none kept', p.dead_letters?.topic ?? '', p.dead_letters?.count > 0],
+    ]);
+    this.restoring(tasks);
+    this.table(tasks);
+    this.dead(p.dead_letters);
+    const key = JSON.stringify([p.graph, p.topology]);
+    if (key !== this.drawn) {
+      this.drawn = key;
+      this.topology(p);
+    }
+  }
+
+  restoring(tasks) {
+    const some = tasks.filter((t) => t.restore && t.restore.total > 0 && t.restore.done < t.restore.total);
+    this.restore.hidden = !some.length;
+    if (!some.length) return;
+    const done = some.reduce((n, t) => n + t.restore.done, 0), total = some.reduce((n, t) => n + t.restore.total, 0);
+    const words = `Restoring state of ${some.length} ${some.length === 1 ? 'task' : 'tasks'}: ${full(done)} of ${full(total)} records, ${Math.floor(done / total * 100)} %`;
+    this.restore.replaceChildren(element('span', { text: words }), element('progress', { max: String(total), value: String(done), 'aria-label': 'Restore' }));
+  }
+
+  table(tasks) {
+    const lowest = Math.min(...tasks.filter((t) => t.watermark != null).map((t) => t.watermark));
+    this.tasks.replaceChildren(...tasks.map((t) => {
+      const r = t.restore;
+      const state = t.state === 'restoring' && r?.total ? `restoring ${Math.floor(r.done / r.total * 100)} %` : t.state ?? '–';
+      return element('tr', { class: t.watermark === lowest && tasks.length > 1 ? 'lowest' : null },
+        element('td', { text: t.task }), element('td', { class: t.state === 'running' ? 'good' : 'warn', text: (t.state === 'running' ? '● ' : '▲ ') + state }),
+        element('td', { class: 'when', text: t.watermark == null ? '–' : clock(t.watermark), title: t.watermark == null ? null : stamp(t.watermark) }),
+        element('td', { class: 'num', text: t.lag_ms == null ? '–' : since(t.lag_ms) }), element('td', { class: 'num', text: t.lag_records == null ? '–' : full(t.lag_records) }),
+        element('td', { text: t.holding || '–' }), element('td', { text: t.node || '–' }));
+    }));
+    if (!tasks.length) this.tasks.append(element('tr', {}, element('td', { colspan: '7', text: 'No task of this pipeline runs on this node.' })));
+  }
+
+  dead(d) {
+    const key = JSON.stringify(d);
+    if (key === this.letterKey) return;
+    this.letterKey = key;
+    if (!d) return this.letters.replaceChildren(element('p', { class: 'note', text: 'This pipeline keeps none: give errors.dead_letter a topic.' }));
+    const recent = d.recent ?? [];
+    this.letters.replaceChildren(
+      element('p', { class: 'note', text: `${full(d.count ?? recent.length)} in topic ${d.topic}` + (recent.length ? '; the newest:' : '.') }),
+      recent.length ? element('div', { class: 'rows', tabindex: '0', role: 'region', 'aria-label': 'Dead letters' }, element('table', {},
+        element('thead', {}, element('tr', {}, ...['At', 'Stage', 'Reason', 'From', 'Key'].map((t) => element('th', { scope: 'col', text: t })))),
+        element('tbody', {}, ...recent.map((r) => element('tr', {},
+          element('td', { class: 'when', text: r.at == null ? '–' : stamp(typeof r.at === 'string' ? Date.parse(r.at) : r.at) }), element('td', { text: r.stage ?? '–' }), element('td', { class: 'reason', text: r.reason ?? '–', title: r.reason ?? '' }),
+          element('td', { text: r.topic == null ? '–' : `${r.topic}/${r.partition}@${r.offset}` }), element('td', { text: r.key ?? '–', title: r.key ?? '' })))))) : '');
+  }
+
+  topology(p) {
+    const model = modelOf(p.graph, p.topology ?? '');
+    if (!model.nodes.length) return this.figure.replaceChildren(element('p', { class: 'note', text: 'Not told by this server.' }));
+    const list = element('ul', {}, ...told(model).map((t) => element('li', { text: t })));
+    const scroll = element('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Topology of ' + p.pipeline });
+    scroll.append(draw(model, p.pipeline));
+    this.figure.replaceChildren(scroll, element('details', {}, element('summary', { text: 'As a list' }), list));
+  }
+}
+
+// tiles fills in facts without making the page anew, so that a selection stays.
+function tiles(dl, facts) {
+  if (dl.childElementCount !== facts.length) dl.replaceChildren(...facts.map(([name]) => element('div', {}, element('dt', { text: name }), element('dd'))));
+  facts.forEach(([, value, title, warn], i) => {
+    const box = dl.children[i];
+    text(box.lastChild, value);
+    box.title = title ?? '';
+    box.classList.toggle('warn', !!warn);
+  });
+}
+
+function text(el, value) { if (el.textContent !== value) el.textContent = value; }
+
+new Ops();
