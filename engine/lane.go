@@ -215,7 +215,7 @@ func (l *lane) produce(t *laneTask) error {
 	recs := t.task.Records()
 	for from := t.written; from < len(recs); {
 		to := from
-		for to < len(recs) && !recs[to].Topic.IsStdout() {
+		for to < len(recs) && !recs[to].Topic.IsLocal() {
 			to++
 		}
 		if to > from {
@@ -367,10 +367,8 @@ func (l *lane) commit(ctx context.Context) error {
 func (l *lane) done(dirty []*laneTask) error {
 	produced := l.session.Produced()
 	for _, t := range dirty {
-		for _, r := range t.task.Records() {
-			if r.Topic.IsStdout() {
-				l.w.print(r.Value)
-			}
+		if err := l.w.print(t.task.Records()); err != nil {
+			return err
 		}
 		if err := t.task.Committed(produced); err != nil {
 			return err

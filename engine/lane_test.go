@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -253,33 +254,62 @@ func TestUntilEnd(t *testing.T) {
 	}
 }
 
-// TestStdout: a stdout sink's lines appear once their transaction has committed.
+// TestStdout: lines of a stdout or file sink appear once their transaction has
+// committed.
 func TestStdout(t *testing.T) {
+	for _, toFile := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(in(1))
+			fails := 0
+			f.end = func(_ *fakeSession, offsets []engine.OffsetCommit) (engine.Outcome, error) {
+				if len(offsets) > 0 && fails < 2 {
+					fails++
+					return engine.Aborted, nil
+				}
+				return engine.Done, nil
+			}
+			f.feed(parseRow(t, "p0 a@1s", 1))
+			f.feed(parseRow(t, "p0 a@10s", 2))
+			s := tumbling
+			s.stdout, s.file = !toFile, toFile
+			var lines, other bytes.Buffer
+			w := work(t, f, s, func(o *engine.Options) {
+				if o.Stdout = &lines; toFile {
+					o.Stdout, o.Files = &other, map[engine.Topic]io.Writer{engine.FileTopic("out"): &lines}
+				}
+			})
+			time.Sleep(time.Minute)
+			if err := w.end(); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Count(lines.String(), "\n") != 1 || !strings.Contains(lines.String(), `"count":1`) || other.Len() > 0 {
+				t.Errorf("file %v: %q, and beside it %q", toFile, lines.String(), other.String())
+			}
+		})
+	}
+}
+
+// TestFullDisk: a file that cannot be written stops the worker.
+func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(in(1))
-		fails := 0
-		f.end = func(_ *fakeSession, offsets []engine.OffsetCommit) (engine.Outcome, error) {
-			if len(offsets) > 0 && fails < 2 {
-				fails++
-				return engine.Aborted, nil
-			}
-			return engine.Done, nil
-		}
 		f.feed(parseRow(t, "p0 a@1s", 1))
 		f.feed(parseRow(t, "p0 a@10s", 2))
 		s := tumbling
-		s.stdout = true
-		var lines bytes.Buffer
-		w := work(t, f, s, func(o *engine.Options) { o.Stdout = &lines })
+		s.file = true
+		w := work(t, f, s, func(o *engine.Options) {
+			o.Files = map[engine.Topic]io.Writer{engine.FileTopic("out"): fullDisk{}}
+		})
 		time.Sleep(time.Minute)
-		if err := w.end(); err != nil {
-			t.Fatal(err)
-		}
-		if strings.Count(lines.String(), "\n") != 1 || !strings.Contains(lines.String(), `"count":1`) {
-			t.Errorf("stdout: %q", lines.String())
+		if err := w.end(); err == nil || !strings.Contains(err.Error(), "no space left") {
+			t.Errorf("the worker ends with %v", err)
 		}
 	})
 }
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
 // TestPurge: rows of a repartition topic that were read are deleted, and never
 // one that was not.

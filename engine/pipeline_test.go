@@ -40,6 +40,7 @@ type shape struct {
 	policies      map[engine.Stage]engine.Policy
 	includeValue  bool
 	stdout        bool // a stdout sink in place of kafka's
+	file          bool // a file sink
 }
 
 // rowSchema is what every source of these tests reads.
@@ -99,6 +100,9 @@ func (s shape) topology(t testing.TB) *engine.Topology {
 		New: kafka.Sink(kafka.SinkSpec{Topic: "out", Schema: out, Key: []int{0}}), Outputs: []engine.TopicSpec{{Topic: "out"}}}
 	if s.stdout {
 		sink.New, sink.Outputs = file.Stdout("out", out, []int{0}, false), []engine.TopicSpec{{Topic: engine.StdoutTopic("out")}}
+	}
+	if s.file {
+		sink.New, sink.Outputs = file.File("out", out, []int{0}, false), []engine.TopicSpec{{Topic: engine.FileTopic("out")}}
 	}
 	topo := &engine.Topology{Pipeline: "p", Generation: max(s.generation, 1), MaxRate: s.maxRate}
 	if !s.through {

@@ -153,7 +153,7 @@ func (p *Plan) outputs(topo *Topology, sub *SubTopology, n int, infos map[Topic]
 	}
 	for _, node := range sub.Nodes {
 		for _, spec := range node.Outputs {
-			if !spec.Topic.IsStdout() {
+			if !spec.Topic.IsLocal() {
 				add(spec)
 			}
 		}
@@ -208,7 +208,7 @@ func (t *Topology) topics() []Topic {
 		}
 		for _, n := range sub.Nodes {
 			for _, o := range n.Outputs {
-				seen[o.Topic] = !o.Topic.IsStdout()
+				seen[o.Topic] = !o.Topic.IsLocal()
 			}
 			seen[n.Errors.Topic] = true
 			for _, st := range n.Stores {

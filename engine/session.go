@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -158,9 +159,15 @@ func (s Start) before(o Start) bool {
 // broker; who ends the transaction writes them as lines once it committed.
 func StdoutTopic(sink string) Topic { return Topic(stdoutPrefix + sink) }
 
-const stdoutPrefix = "stdout:"
+// FileTopic is that of a file sink.
+func FileTopic(sink string) Topic { return Topic(filePrefix + sink) }
 
-// IsStdout tells whether a topic is a stdout sink's.
-func (t Topic) IsStdout() bool {
-	return len(t) >= len(stdoutPrefix) && t[:len(stdoutPrefix)] == stdoutPrefix
+const (
+	stdoutPrefix = "stdout:"
+	filePrefix   = "file:"
+)
+
+// IsLocal tells whether a topic is a stdout or file sink's.
+func (t Topic) IsLocal() bool {
+	return strings.HasPrefix(string(t), stdoutPrefix) || strings.HasPrefix(string(t), filePrefix)
 }

@@ -19,9 +19,10 @@ type Topology struct {
 	Guarantee   Guarantee
 	Subs        []*SubTopology
 	Views       []ViewSpec
-	Dashboard   []byte  // JSON of the dashboard, for the page; nil: none
-	MaxRate     float64 // errors.max_rate as a fraction; 0: none
-	Fingerprint string  // of what makes state and internal topics compatible
+	Files       map[Topic]string // paths of file sinks, by their pseudo topics (FileTopic)
+	Dashboard   []byte           // JSON of the dashboard, for the page; nil: none
+	MaxRate     float64          // errors.max_rate as a fraction; 0: none
+	Fingerprint string           // of what makes state and internal topics compatible
 }
 
 // Title is the pipeline's title for people: the dashboard's, else its name.

@@ -60,6 +60,7 @@ type Options struct {
 	UntilEnd           bool
 	CloseWindows       bool // with UntilEnd: move time past the last window, too
 	Stdout             io.Writer
+	Files              map[Topic]io.Writer // of file sinks
 	Log                *slog.Logger
 	Metrics            *Metrics
 }
@@ -399,11 +400,34 @@ func (w *Worker) limits(t Topic) Limits { return w.plan.limits[t] }
 // now is the clock of turns, epoch ms: the only one tasks are told.
 func (w *Worker) now() int64 { return time.Now().UnixMilli() }
 
-// print writes a stdout sink's line.
-func (w *Worker) print(line []byte) {
+// print writes the lines of stdout and file sinks: at most once, as their
+// transaction has committed and a crash now loses them.
+func (w *Worker) print(recs []Record) error {
+	var lines map[io.Writer][]byte
+	for _, r := range recs {
+		if !r.Topic.IsLocal() {
+			continue
+		}
+		to := w.opts.Files[r.Topic]
+		if to == nil {
+			to = w.opts.Stdout
+		}
+		if lines == nil {
+			lines = map[io.Writer][]byte{}
+		}
+		lines[to] = append(append(lines[to], r.Value...), '\n')
+	}
+	if lines == nil {
+		return nil
+	}
 	w.out.Lock()
 	defer w.out.Unlock()
-	fmt.Fprintf(w.opts.Stdout, "%s\n", line)
+	for to, text := range lines {
+		if _, err := to.Write(text); err != nil {
+			return E(Fatal, "write a sink's lines", err)
+		}
+	}
+	return nil
 }
 
 func (w *Worker) polled(rows []*Rows) {

@@ -154,10 +154,10 @@ type Sink struct {
 	Input  Word
 	Errors *Errors
 
-	Kafka  *KafkaSink
-	SSE    *SSESink
-	Stdout *StdoutSink
-	Alert  *AlertSink
+	Kafka *KafkaSink
+	SSE   *SSESink
+	Lines *LinesSink
+	Alert *AlertSink
 
 	node   *node
 	broken bool
@@ -187,8 +187,11 @@ type SSESink struct {
 	Replay       time.Duration
 }
 
-// StdoutSink prints rows.
-type StdoutSink struct{ OnlyFinal Word }
+// LinesSink writes rows as lines: stdout and file.
+type LinesSink struct {
+	OnlyFinal Word
+	Path      Word // of a file
+}
 
 // Errors are the policies of one place; gaps are filled from farther away.
 type Errors struct {

@@ -35,6 +35,7 @@ func (l *loader) check(p *Pipeline) {
 	for _, s := range p.Sinks {
 		k.sink(s)
 	}
+	k.files()
 	k.errors()
 	k.dashboard()
 	l.checkTests(p)
@@ -318,8 +319,22 @@ func (k *checker) sink(s *Sink) {
 		k.kafkaSink(s, in)
 	case s.Alert != nil:
 		k.alertSink(s, in)
-	case s.Stdout != nil:
-		k.onlyFinal(s.Stdout.OnlyFinal, in)
+	case s.Lines != nil:
+		k.onlyFinal(s.Lines.OnlyFinal, in)
+	}
+}
+
+// files checks that no two sinks write one file: their lines would mix.
+func (k *checker) files() {
+	seen := map[string]*Sink{}
+	for _, s := range k.p.Sinks {
+		if s.Lines == nil || !s.Lines.Path.Given() {
+			continue
+		}
+		if before := seen[s.Lines.Path.Text]; before != nil {
+			k.fail(s.Lines.Path.node, "duplicate-name", "", "the sink %q writes this file already", before.Name.Text)
+		}
+		seen[s.Lines.Path.Text] = s
 	}
 }
 

@@ -112,7 +112,7 @@ func Explain(p *Pipeline) (*Explanation, *engine.Topology, error) {
 	}
 	built := map[string]bool{}
 	for _, sub := range topo.Subs {
-		e.Subs = append(e.Subs, subInfo(sub))
+		e.Subs = append(e.Subs, subInfo(topo, sub))
 		for _, s := range sub.Sources {
 			built[s.Name] = true
 		}
@@ -177,7 +177,7 @@ func columnInfos(schema *engine.Schema, lists map[string]engine.Type) []ColumnIn
 	return out
 }
 
-func subInfo(sub *engine.SubTopology) SubInfo {
+func subInfo(topo *engine.Topology, sub *engine.SubTopology) SubInfo {
 	info := SubInfo{ID: sub.ID, Nodes: []NodeInfo{}}
 	for _, s := range sub.Sources {
 		r := ReadInfo{Name: s.Name, Columns: columnInfos(s.Schema, nil), Key: s.KeyColumns, Failures: failures(s.Errors)}
@@ -210,15 +210,18 @@ func subInfo(sub *engine.SubTopology) SubInfo {
 			node.Stores = append(node.Stores, s.Name)
 		}
 		for _, o := range n.Outputs {
-			node.Writes = append(node.Writes, topicName(o.Topic))
+			node.Writes = append(node.Writes, topicName(topo, o.Topic))
 		}
 		info.Nodes = append(info.Nodes, node)
 	}
 	return info
 }
 
-func topicName(t engine.Topic) string {
-	if t.IsStdout() {
+func topicName(topo *engine.Topology, t engine.Topic) string {
+	if path, ok := topo.Files[t]; ok {
+		return "the file " + path
+	}
+	if t.IsLocal() {
 		return "standard output"
 	}
 	return string(t)
@@ -238,7 +241,7 @@ func failures(p engine.ErrorPolicy) string {
 func (e *Explanation) topics(topo *engine.Topology) {
 	seen := map[engine.Topic]bool{}
 	enter := func(topic engine.Topic, kind, partitions string, settings map[string]string) {
-		if topic == "" || topic.IsStdout() || seen[topic] {
+		if topic == "" || topic.IsLocal() || seen[topic] {
 			return
 		}
 		seen[topic] = true

@@ -314,6 +314,10 @@ var kinds = []*Kind{
 	{Group: "sink", Name: "stdout", Doc: "Writes rows to standard output, one JSON object a line.", Keys: sinkKeys(
 		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
 	)},
+	{Group: "sink", Name: "file", Doc: "Appends rows to a file, one JSON object a line; a delete is `{\"key\": …, \"deleted\": true}`. For local use: every worker writes a file of its own, once what made a row has committed, so each line is written at most once; a crash can lose those of the last commit. `leat test` and `leat pipe` write no file.", Keys: sinkKeys(
+		Key{Name: "path", Type: "path", Required: true, Doc: "The file, relative to the folder that leat runs in. It is made where it is missing; its folder must be there.", Not: []string{"file", "filename"}},
+		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
+	)},
 	{Group: "sink", Name: "webhook", Doc: "Decides alerts, writes them to `<pipeline>.<sink>.outbox` in the transaction, and posts them from there: each a row with `alert.status` (firing, resolved), `alert.since` and `alert.at`, one per key while it fires, one when it is over. A notification is posted at least once, a repeat with the same `Idempotency-Key`. docs/how-to/alerts.md has the rest.", Keys: alertKeys(
 		Key{Name: "url", Type: "text", Required: true, Doc: "Where alerts are posted: http or https. Addresses that are not public are refused unless `alerts.allow` of leat.yaml lists them.", Not: []string{"uri", "endpoint"}},
 		Key{Name: "headers", Type: "mapping name: text", Doc: "HTTP headers: `{Authorization: \"Bearer ${TOKEN}\"}`."},
@@ -330,7 +334,6 @@ var kinds = []*Kind{
 		{Name: "min", Type: "duration", Default: "1s", Doc: "The wait before the second attempt is a random part of this, the next of twice as much, and so on; or what the receiver asks for (`Retry-After`)."},
 		{Name: "max", Type: "duration", Default: "5m", Doc: "The longest wait."},
 	}},
-	later("sink", "file", "Writes NDJSON files."),
 
 	{Group: "key", Doc: "The long form of a sink's key.", Keys: []Key{
 		{Name: "columns", Type: "list of columns", Required: true, Doc: "Which columns."},

@@ -37,18 +37,35 @@ func (b *builder) sink(s *Sink, in *stream, at place) error {
 		if err := b.outbox(n, s, in, at); err != nil {
 			return err
 		}
-	case s.Stdout != nil:
-		var key []int
-		for _, name := range in.identity() {
-			key = append(key, at.schema.Lookup(name))
-		}
-		n.New = file.Stdout(s.Name.Text, at.schema, key, s.Stdout.OnlyFinal.Given())
-		n.Outputs = []engine.TopicSpec{{Topic: engine.StdoutTopic(s.Name.Text)}}
+	case s.Lines != nil:
+		b.linesSink(n, s, in, at.schema)
 	default:
 		return fmt.Errorf("kind %q has no operator", s.Kind)
 	}
 	at.sub.Nodes = append(at.sub.Nodes, n)
 	return nil
+}
+
+// linesSink makes a sink of lines, on standard output or in a file.
+func (b *builder) linesSink(n *engine.NodeSpec, s *Sink, in *stream, schema *engine.Schema) {
+	var key []int
+	for _, name := range in.identity() {
+		key = append(key, schema.Lookup(name))
+	}
+	name, final := s.Name.Text, s.Lines.OnlyFinal.Given()
+	if s.Kind == "stdout" {
+		n.New = file.Stdout(name, schema, key, final)
+		n.Outputs = []engine.TopicSpec{{Topic: engine.StdoutTopic(name)}}
+		return
+	}
+	topic := engine.FileTopic(name)
+	n.New = file.File(name, schema, key, final)
+	n.Outputs = []engine.TopicSpec{{Topic: topic}}
+	n.Notes = append(n.Notes, "lines of committed results, each at most once, behind what is in "+s.Lines.Path.Text)
+	if b.topo.Files == nil {
+		b.topo.Files = map[engine.Topic]string{}
+	}
+	b.topo.Files[topic] = s.Lines.Path.Text
 }
 
 // kafkaKey gives the columns of a sink's record key and those that choose its
@@ -189,11 +206,11 @@ func viewConfigs(v engine.ViewSpec) map[string]string {
 		"segment.bytes": strconv.Itoa(32 << 20), "segment.ms": milliseconds(10 * time.Minute), "min.cleanable.dirty.ratio": "0.1",
 	}
 	if v.Replay > 0 {
-		c["min.compaction.lag.ms"] = strconv.FormatInt(v.Replay.Milliseconds(), 10)
+		c["min.compaction.lag.ms"] = milliseconds(v.Replay)
 	}
 	if v.Windowed || v.Stream {
 		c["cleanup.policy"] = "compact,delete"
-		c["retention.ms"] = strconv.FormatInt((max(v.History, v.Replay) + v.ResumeWindow + 24*time.Hour).Milliseconds(), 10)
+		c["retention.ms"] = milliseconds(max(v.History, v.Replay) + v.ResumeWindow + 24*time.Hour)
 	}
 	return c
 }

@@ -1,6 +1,10 @@
 package pipelines
 
-import "time"
+import (
+	"path/filepath"
+	"strings"
+	"time"
+)
 
 // sink reads one item of sinks; nil when it has not even a shape.
 func (l *loader) sink(n *node) *Sink {
@@ -34,10 +38,28 @@ func (l *loader) sink(n *node) *Sink {
 	case "webhook", "web_push":
 		s.Alert = l.alertSink(f, k.Name)
 	case "stdout":
-		s.Stdout = &StdoutSink{OnlyFinal: l.onlyFinal(f)}
+		s.Lines = &LinesSink{OnlyFinal: l.onlyFinal(f)}
+	case "file":
+		s.Lines = &LinesSink{OnlyFinal: l.onlyFinal(f), Path: l.filePath(f.get("path"))}
 	}
 	s.broken = len(l.diags) > before
 	return s
+}
+
+// filePath reads the path of a file; zero where it is none.
+func (l *loader) filePath(n *node) Word {
+	if n == nil {
+		return Word{}
+	}
+	text, ok := l.text(n)
+	if ok && (text == "" || strings.HasSuffix(text, "/") || strings.ContainsRune(text, 0)) {
+		l.fail(n, "value", "for example results.ndjson", "%s is no path of a file", shorten(n.raw()))
+		ok = false
+	}
+	if !ok {
+		return Word{}
+	}
+	return wordOf(n, filepath.Clean(text))
 }
 
 // headers reads a mapping name: text; nil where there is none.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -81,6 +82,7 @@ type process struct {
 	jobs    []*job
 	senders []*outbox.Sender // of alerts
 	posts   *webhook.Client  // how alerts are posted
+	files   []*os.File       // of file sinks
 	own     *embedded.Broker // nil: a real one
 	serve   *servers
 }
@@ -234,12 +236,16 @@ func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *eng
 	if err != nil {
 		return err
 	}
+	files, err := p.openFiles(topo)
+	if err != nil {
+		return err
+	}
 	for _, t := range created {
 		p.log.Info("topic created", "pipeline", topo.Pipeline, "topic", string(t))
 	}
 	o := engine.Options{WorkerID: p.worker, Lanes: p.flags.lanes, CommitInterval: p.config.CommitInterval, TransactionTimeout: p.config.TransactionTimeout,
 		FlushEvery: p.flags.flushEvery, Memory: p.config.Memory, UntilEnd: p.flags.untilEnd, CloseWindows: p.flags.closeWindows,
-		Stdout: os.Stdout, Log: p.log, Metrics: metrics}
+		Stdout: os.Stdout, Files: files, Log: p.log, Metrics: metrics}
 	switch {
 	case p.flags.trustState:
 		o.Trust = engine.TrustState
@@ -248,6 +254,20 @@ func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *eng
 	}
 	p.jobs = append(p.jobs, &job{topo, plan, engine.NewWorker(topo, plan, p.broker, p.db, o)})
 	return p.addSenders(pl, plan, metrics)
+}
+
+// openFiles opens the files of a pipeline's file sinks, to write behind what is
+// there.
+func (p *process) openFiles(topo *engine.Topology) (map[engine.Topic]io.Writer, error) {
+	out := map[engine.Topic]io.Writer{}
+	for topic, path := range topo.Files {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, coded{exitEnvironment, fmt.Errorf("open the file of %s: %w", strings.Replace(string(topic), "file:", "sink ", 1), err)}
+		}
+		p.files, out[topic] = append(p.files, f), f
+	}
+	return out, nil
 }
 
 // work runs all workers; the first error stops the others.
@@ -309,6 +329,11 @@ func (p *process) close() {
 	if p.db != nil {
 		if err := p.db.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "leat: close state:", err)
+		}
+	}
+	for _, f := range p.files {
+		if err := f.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "leat: close a sink's file:", err)
 		}
 	}
 	if p.broker != nil {

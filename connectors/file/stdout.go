@@ -9,13 +9,23 @@ import (
 // {"key": …, "deleted": true}, where key holds the columns of keyCols (all
 // columns where there are none).
 func Stdout(sink string, schema *engine.Schema, keyCols []int, onlyFinal bool) func(*engine.Context) (engine.Operator, error) {
+	return lines(engine.StdoutTopic(sink), schema, keyCols, onlyFinal)
+}
+
+// File is the file sink: the same lines, for the file that the worker has open
+// under engine.FileTopic(sink).
+func File(sink string, schema *engine.Schema, keyCols []int, onlyFinal bool) func(*engine.Context) (engine.Operator, error) {
+	return lines(engine.FileTopic(sink), schema, keyCols, onlyFinal)
+}
+
+func lines(topic engine.Topic, schema *engine.Schema, keyCols []int, onlyFinal bool) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
-		return &stdout{topic: engine.StdoutTopic(sink), ctx: ctx, schema: schema, key: keyCols, onlyFinal: onlyFinal,
+		return &liner{topic: topic, ctx: ctx, schema: schema, key: keyCols, onlyFinal: onlyFinal,
 			encoder: codec.NewEncoder(schema, codec.EncoderOptions{})}, nil
 	}
 }
 
-type stdout struct {
+type liner struct {
 	topic     engine.Topic
 	ctx       *engine.Context
 	schema    *engine.Schema
@@ -25,7 +35,7 @@ type stdout struct {
 }
 
 // Process makes one line per row.
-func (s *stdout) Process(b *engine.Batch, _ engine.Emit) error {
+func (s *liner) Process(b *engine.Batch, _ engine.Emit) error {
 	for _, i := range b.Sel {
 		if s.onlyFinal && b.Final != nil && !b.Final[i] {
 			continue
@@ -41,7 +51,7 @@ func (s *stdout) Process(b *engine.Batch, _ engine.Emit) error {
 	return nil
 }
 
-func (s *stdout) deleted(b *engine.Batch, i int32) []byte {
+func (s *liner) deleted(b *engine.Batch, i int32) []byte {
 	key := s.key
 	if key == nil {
 		for c := range s.schema.Fields {
