@@ -30,6 +30,7 @@ var walls = []struct {
 	dependency string
 	allowed    []string
 }{
+	{"github.com/coder/websocket", []string{"connectors/sse/"}},
 	{"github.com/twmb/franz-go/pkg/sr", []string{"connectors/registry/"}},
 	{"github.com/twmb/franz-go", []string{"connectors/kafka/", "bench/"}},
 	{"github.com/twmb/avro", []string{"connectors/codec/"}},

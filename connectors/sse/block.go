@@ -39,6 +39,21 @@ func blocksOf(texts [][]byte) []*block {
 	return blocks
 }
 
+// kind is the event's name; "" where there is only an id, or less.
+func (b *block) kind() string { return b.line("event: ") }
+
+// id is the cursor after the block; "" where it does not move.
+func (b *block) id() string { return b.line("id: ") }
+
+func (b *block) line(name string) string {
+	for line := range bytes.Lines(b.text) {
+		if value, ok := bytes.CutPrefix(line, []byte(name)); ok {
+			return string(bytes.TrimSuffix(value, []byte("\n")))
+		}
+	}
+	return ""
+}
+
 // message is the block as JSON, encoded when it is first needed; nil where it
 // says nothing but when to reconnect.
 func (b *block) message() []byte {

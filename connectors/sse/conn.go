@@ -23,6 +23,7 @@ type conn struct {
 
 	version uint64 // of the table, as the client has it
 	seq     uint64 // of the last mark written
+	news    bool   // a frame with rows, or a snapshot, was written
 }
 
 // Why a stream ends, or does not begin: the reason of its drain event.
@@ -52,7 +53,10 @@ func (h *Hub) serveLive(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusInternalServerError, "this server cannot stream: "+err.Error())
 		return
 	}
-	h.stream(r, v, f, newEventStream(w, h.opts.WriteTimeout))
+	out := newEventStream(w, h.opts.WriteTimeout)
+	if r.Method != http.MethodHead { // which would never hear an end
+		h.stream(r, v, f, out)
+	}
 }
 
 // wanted is the view that a request asks for and which of its rows; where ok
@@ -79,8 +83,9 @@ func (h *Hub) wanted(w http.ResponseWriter, r *http.Request) (v *view, f filter,
 	return v, f, true
 }
 
-// stream serves a client over a transport until either is done.
-func (h *Hub) stream(r *http.Request, v *view, f filter, out transport) {
+// stream serves a client over a transport until either is done. It gives the
+// reason where the end is ours, which the client was told; "": it is gone.
+func (h *Hub) stream(r *http.Request, v *view, f filter, out transport) (why string) {
 	viewer := ViewerOf(r.Context())
 	c := &conn{hub: h, view: v, ctx: r.Context(), out: out}
 	draining, leave, why := h.enter(viewer)
@@ -88,16 +93,16 @@ func (h *Hub) stream(r *http.Request, v *view, f filter, out transport) {
 		// A status other than 200 would stop an EventSource for good; evicting
 		// another client in its favour would make a storm.
 		h.metrics.Rejected(v.name, why)
-		c.drain(why, 20*time.Second, 60*time.Second)
-		return
+		return c.drain(why, 20*time.Second, 60*time.Second)
 	}
 	defer leave()
 	h.metrics.Connections(v.name, 1)
 	defer h.metrics.Connections(v.name, -1)
 	retry := h.between(2*time.Second, 5*time.Second).Milliseconds()
-	if out.write(&block{text: fmt.Appendf(nil, "retry: %d\n\n", retry)}) {
-		c.serve(f, cursorOf(r), draining, h.expiry(viewer))
+	if !out.write(&block{text: fmt.Appendf(nil, "retry: %d\n\n", retry)}) {
+		return ""
 	}
+	return c.serve(f, cursorOf(r), draining, h.expiry(viewer))
 }
 
 // cursorOf is where a client was. A browser that reconnects by itself repeats
@@ -119,7 +124,7 @@ func (h *Hub) expiry(v *Viewer) <-chan time.Time {
 
 // serve runs the stream: wait for the table, say hello, bring the client to
 // the present, then follow.
-func (c *conn) serve(f filter, cursor string, draining <-chan struct{}, expired <-chan time.Time) {
+func (c *conn) serve(f filter, cursor string, draining <-chan struct{}, expired <-chan time.Time) (why string) {
 	life := time.NewTimer(c.hub.between(c.hub.opts.MinLife, c.hub.opts.MaxLife))
 	defer life.Stop()
 	beats := time.NewTicker(c.hub.opts.Heartbeat)
@@ -132,57 +137,52 @@ func (c *conn) serve(f filter, cursor string, draining <-chan struct{}, expired 
 			open = true
 		case <-beats.C:
 			if !c.out.idle("catching up") {
-				return
+				return ""
 			}
 		case <-gone:
-			return
+			return c.drain(endReplaced, 0, 2*time.Second)
 		case <-draining:
-			return
+			return c.drain(endShutdown, 0, 2*time.Second)
 		case <-life.C:
-			return
+			return c.drain(endLife, 0, 2*time.Second)
 		case <-expired:
-			c.drain(endExpired, 0, 2*time.Second)
-			return
+			return c.drain(endExpired, 0, 2*time.Second)
 		case <-c.ctx.Done():
-			return
+			return ""
 		}
 	}
 	c.group = c.view.join(f)
 	defer c.view.leave(c.group)
 	if !c.start(cursor) {
-		return
+		return ""
 	}
 	var leave <-chan time.Time // set when draining: our turn in the grace period
 	for {
 		b := c.group.beat.Load()
 		if !c.follow(b) {
-			return
+			return ""
 		}
 		select {
 		case <-b.next:
 		case <-beats.C:
 			if !c.out.idle("still here") {
-				return
+				return ""
 			}
 		case <-life.C:
-			c.drain(endLife, 0, 2*time.Second)
-			return
+			return c.drain(endLife, 0, 2*time.Second)
 		case <-expired:
-			c.drain(endExpired, 0, 2*time.Second)
-			return
+			return c.drain(endExpired, 0, 2*time.Second)
 		case <-draining:
 			draining = nil
 			t := time.NewTimer(c.hub.turn())
 			defer t.Stop()
 			leave = t.C
 		case <-leave:
-			c.drain(endShutdown, time.Second, 5*time.Second)
-			return
+			return c.drain(endShutdown, time.Second, 5*time.Second)
 		case <-gone:
-			c.drain(endReplaced, 0, 2*time.Second)
-			return
+			return c.drain(endReplaced, 0, 2*time.Second)
 		case <-c.ctx.Done():
-			return
+			return ""
 		}
 	}
 }
@@ -264,13 +264,15 @@ func (c *conn) send(fr *frame) bool {
 		size += len(b.text)
 	}
 	c.version = fr.to
+	c.news = c.news || !fr.empty
 	c.hub.metrics.Frame(c.view.name, size)
 	return true
 }
 
 // drain tells the client to come back between from and to, to any node, and why.
-func (c *conn) drain(reason string, from, to time.Duration) {
+func (c *conn) drain(reason string, from, to time.Duration) string {
 	c.out.write(drainBlock(reason, c.hub.between(from, to)))
+	return reason
 }
 
 func drainBlock(reason string, wait time.Duration) *block {

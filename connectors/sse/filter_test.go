@@ -213,13 +213,20 @@ func TestRandomFiltersConverge(t *testing.T) {
 				cursor, rows = c.close()
 				patches += c.patches
 			}
-			c := node.stalled(live+kinds[i%len(kinds)], cursor)
-			c.rows, c.strict = rows, strict
-			if r.IntN(4) == 0 {
-				c.conn = &slowly{Conn: c.conn, r: rand.New(rand.NewPCG(r.Uint64(), 2))}
+			c := &client{rows: rows, strict: strict, cursor: cursor, done: make(chan struct{})}
+			switch r.IntN(4) {
+			case 0:
+				node.polls(c, live+"/poll"+kinds[i%len(kinds)])
+			case 1:
+				node.socket(c, live+"/ws"+kinds[i%len(kinds)])
+			default:
+				c.conn = node.stalled(live+kinds[i%len(kinds)], cursor).conn
+				if r.IntN(3) == 0 {
+					c.conn = &slowly{Conn: c.conn, r: rand.New(rand.NewPCG(r.Uint64(), 2))}
+				}
+				go c.read()
 			}
 			clients[i] = c
-			go c.read()
 		}
 		for range 500 {
 			for range r.IntN(5) {

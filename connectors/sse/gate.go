@@ -113,7 +113,7 @@ func (h *Hub) filterOf(r *http.Request, v *view, right string) (filter, error) {
 	if right != "" {
 		viewer := ViewerOf(r.Context())
 		claims := map[string]any{}
-		if viewer != nil {
+		if viewer != nil && viewer.Claims != nil {
 			claims = viewer.Claims
 		}
 		if h.opts.Compile == nil {

@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,6 +137,20 @@ func (g *group) markOf(n news) *block {
 	return markBlock(s)
 }
 
+// markNow is the newest mark, or where there was none yet, one made now.
+func (g *group) markNow() *block {
+	if b := g.beat.Load(); b.mark != nil {
+		return b.mark
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.view
+	v.mu.Lock()
+	s := statusOf(g.table, v.now().UnixMilli())
+	v.mu.Unlock()
+	return g.markOf(news{status: s, mark: markBlock(s)})
+}
+
 // from gives the frame for a client at a version that the newest frame does
 // not fit.
 func (g *group) from(version uint64) *frame {
@@ -217,8 +232,8 @@ func (g *group) resume(cursor string) (f *frame, reason string) {
 	}
 	h := headOf(g.table, g.epoch)
 	v.mu.Unlock()
-	if reason == "" && g.held != nil && beyond(vector, g.head.cursor, g.epoch) {
-		reason = reasonAhead // of the last tick
+	if reason == "" && g.held != nil {
+		rows, reason = g.before(rows, vector)
 	}
 	if reason != "" {
 		return nil, reason
@@ -248,15 +263,20 @@ func (g *group) keep(cursor string, f *frame) *frame {
 	return f
 }
 
-// beyond tells whether a cursor lies beyond another of the same epoch.
-func beyond(vector []int64, cursor, epoch string) bool {
-	held, _ := decodeCursor(cursor, epoch, len(vector))
-	for p, o := range held {
+// before leaves of the rows that changed since a cursor those that did so
+// before the last tick, perhaps: the others are news of the next one. A cursor
+// beyond the tick waits for it.
+func (g *group) before(rows []row, vector []int64) ([]row, string) {
+	tick, reason := decodeCursor(g.head.cursor, g.epoch, len(vector))
+	if reason != "" { // a partition is new
+		return nil, reasonAhead
+	}
+	for p, o := range tick {
 		if vector[p] > o {
-			return true
+			return nil, reasonAhead
 		}
 	}
-	return held == nil
+	return slices.DeleteFunc(rows, func(r row) bool { return vector[r.part] == tick[r.part] }), ""
 }
 
 // whole is a frame of rows that changed since a version that clients were at

@@ -21,6 +21,7 @@ import (
 //	/d/{pipeline}                      a dashboard
 //	/assets/…                          the page's own files
 //	/live/{pipeline}/{sink}            a view as an event stream
+//	/live/{pipeline}/{sink}/poll, …/ws the same by long polling, and over a WebSocket
 //	/v1/views, /v1/views/{p}/{s}       the views, and one's rows now
 //	/v1/dashboards, /v1/dashboards/{p} the dashboards, and one's panels
 //	/v1/openapi.json                   all of these, described
@@ -36,6 +37,8 @@ func (h *Hub) Handler() http.Handler {
 func (h *Hub) routed() *router {
 	mux := &router{ServeMux: http.NewServeMux()}
 	mux.HandleFunc("GET /live/{pipeline}/{sink}", h.serveLive)
+	mux.HandleFunc("GET /live/{pipeline}/{sink}/poll", h.servePoll)
+	mux.HandleFunc("GET /live/{pipeline}/{sink}/ws", h.serveSocket)
 	mux.HandleFunc("GET /v1/views", h.serveViews)
 	mux.HandleFunc("GET /v1/views/{pipeline}/{sink}", h.serveRows)
 	mux.HandleFunc("GET /v1/dashboards", h.serveBoards)

@@ -25,6 +25,7 @@ var (
 		doc: "Rows with this text in a key column, as `column:text`; the text alone where there is one key column beside the window. Several for one column: any of them; for different columns: all of them."}
 	whereParam  = param{name: "where", example: "n > 10", doc: "An expression over the view's columns, in the language of pipelines. It saves bandwidth and is no right."}
 	ticketParam = param{name: "ticket", doc: "A single-use ticket (POST /auth/ticket) in place of a bearer token or a cookie."}
+	formatParam = param{name: "format", enum: []string{"json", "json-patch"}, initial: "json", doc: "json-patch: changed rows as RFC 6902 patches, where that is shorter."}
 	cursorParam = param{name: "cursor", doc: "Where the client was: the id of the last block that it read whole. Last-Event-ID, where given, is the newer one."}
 )
 
@@ -62,10 +63,31 @@ var routes = []route{
 			"With from= it is the past: the view's topic is read again by append time into a table of the client's own.",
 		params: []param{
 			keyParam, whereParam, cursorParam,
-			{name: "format", enum: []string{"json-patch"}, doc: "Changed rows of documents as RFC 6902 patches, where that is shorter."},
+			formatParam,
 			ticketParam,
 		},
 		answers: []reply{{200, "Events.", []string{streamType}, ""}, badRequest, noSuchView},
+	},
+	{
+		pattern: "GET /live/{pipeline}/{sink}/poll", id: "pollView", summary: "A view by long polling",
+		doc: "The events of the stream as one JSON array, for clients behind proxies that hold streams back. Without a cursor a snapshot, at once; " +
+			"with one, what changed since, as soon as something has.",
+		params: []param{keyParam, whereParam, cursorParam, formatParam, ticketParam},
+		answers: []reply{
+			{200, "Events; the newest id is the next cursor.", []string{jsonType}, "Messages"},
+			{204, "Nothing changed for 20 s. The header Leat-Cursor, where it is there, is a newer cursor.", nil, ""},
+			badRequest, noSuchView, notReady,
+		},
+	},
+	{
+		pattern: "GET /live/{pipeline}/{sink}/ws", id: "openView", summary: "A view over a WebSocket", stream: true,
+		doc:    "The events of the stream, each a text message. The client says nothing.",
+		params: []param{keyParam, whereParam, cursorParam, formatParam, ticketParam},
+		answers: []reply{
+			{101, "Messages, each a Message.", nil, ""},
+			{426, "The request is none for a WebSocket.", []string{"text/plain"}, ""},
+			badRequest, noSuchView,
+		},
 	},
 	{
 		pattern: "GET /v1/dashboards", id: "listDashboards", summary: "The dashboards that whoever asks may see",
@@ -122,5 +144,7 @@ var schemas = object{
 	}),
 	"Rows":       fields([]string{"view", "status", "rows"}, object{"view": textSchema, "status": ref("Status"), "rows": listOf(ref("Row")), "next": textSchema}),
 	"Dashboard":  fields([]string{"pipeline", "title", "views"}, object{"pipeline": textSchema, "title": textSchema, "dashboard": object{}, "views": listOf(ref("View"))}),
+	"Message":    fields([]string{"event", "data"}, object{"event": textSchema, "data": object{"type": "object"}, "id": textSchema}),
+	"Messages":   listOf(ref("Message")),
 	"Dashboards": listOf(ref("Dashboard")),
 }

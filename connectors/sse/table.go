@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/leatstream/leat/engine"
 )
@@ -178,12 +179,18 @@ func (t *table) record(part int32, off, at, now int64, key string, value []byte)
 
 // flat copies a row and takes raw line ends out of it, so that it is one line
 // of an event stream. Between the tokens of JSON they are white space, and
-// inside a string they would not be valid. It gives nil for what is no object.
+// inside a string they would not be valid. Text that is not UTF-8 would end a
+// client's stream. It gives nil for what is no object.
 func flat(value []byte) []byte {
 	if !json.Valid(value) || value[skipSpace(value, 0)] != '{' {
 		return nil
 	}
-	value = bytes.TrimSpace(bytes.Clone(value))
+	if utf8.Valid(value) {
+		value = bytes.Clone(value)
+	} else {
+		value = bytes.ToValidUTF8(value, []byte("\uFFFD"))
+	}
+	value = bytes.TrimSpace(value)
 	for i, c := range value {
 		if c == '\n' || c == '\r' {
 			value[i] = ' '

@@ -264,6 +264,7 @@ type client struct {
 
 	strict  bool // panics where it is told of rows that it does not have
 	patches int
+	stop    func() // of polls and sockets, which have no conn
 }
 
 // open asks for a path with a cursor ("": none).
@@ -481,7 +482,11 @@ func (c *client) isClosed() bool {
 
 // close cuts the connection and gives what a browser would keep.
 func (c *client) close() (cursor string, rows map[string]string) {
-	_ = c.conn.Close()
+	if c.stop != nil {
+		c.stop()
+	} else {
+		_ = c.conn.Close()
+	}
 	<-c.done
 	return c.last(), c.table()
 }
