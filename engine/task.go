@@ -41,6 +41,7 @@ type Task struct {
 
 	out        []Record
 	outSize    int
+	asOf       int64 // see clock; 0: not asked in this interval
 	arena      arena
 	closing    bool // an Advance ran out of budget: inputs are paused until it is done
 	wasClosing bool // at the last commit
@@ -347,6 +348,7 @@ func (t *Task) RolledBack() error {
 
 func (t *Task) reset() {
 	t.out, t.outSize, t.changed, t.meta, t.refused = t.out[:0], 0, false, nil, nil
+	t.asOf = 0
 }
 
 // changelog appends the dirty keys of every table and one meta record.

@@ -18,6 +18,10 @@ const (
 	startMS   = 1_767_225_600_000 // 2026-01-01
 )
 
+// memoryRows is how many rows are run without a broker: nothing is to start
+// there, and fewer will do.
+const memoryRows = 200_000
+
 // row is one record of the workload.
 type row struct {
 	time       int64
