@@ -65,13 +65,14 @@ func exact(v any) any {
 	return v
 }
 
-// keep drops all claims that are not in the list; nil keeps all.
+// ofToken are claims about a token and not about whose it is: two tokens of one
+// person would make two readers of them.
+var ofToken = []string{"exp", "nbf", "iat", "jti", "auth_time", "nonce", "at_hash", "c_hash", "s_hash"}
+
+// keep drops all claims that are not in the list; of nil, those of the token.
 func keep(claims map[string]any, names []string) map[string]any {
-	if names == nil {
-		return claims
-	}
 	for k := range claims {
-		if !slices.Contains(names, k) {
+		if names != nil && !slices.Contains(names, k) || names == nil && slices.Contains(ofToken, k) {
 			delete(claims, k)
 		}
 	}

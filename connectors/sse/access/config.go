@@ -32,7 +32,7 @@ type Auth struct {
 	Tokens    []Token // tokens of our own
 	Session   Session
 	Ticket    time.Duration // how long a ticket is good; default 30s
-	Claims    []string      // claims kept of a token; nil: all
+	Claims    []string      // claims kept of a token; nil: all that are not about the token itself
 	Views     []View        // first match decides; nil: who is signed in sees all
 	Operators []string      // who may see the operators' page; as View.Readers
 }

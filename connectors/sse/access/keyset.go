@@ -85,7 +85,7 @@ func (s *keySet) cached(kid string) (keys []jose.JSONWebKey, fresh bool, err err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	age := s.now().Sub(s.got)
-	if s.got.IsZero() || age > keysStale {
+	if s.got.IsZero() || age >= keysStale {
 		err = errNoKeys
 		if s.failed != nil {
 			err = fmt.Errorf("%w: %w", errNoKeys, s.failed)

@@ -58,7 +58,10 @@ func (o *origins) pass(w http.ResponseWriter, r *http.Request) (done bool) {
 		return true
 	}
 	if !o.same(r) {
-		refuse(w, http.StatusForbidden, fmt.Sprintf("pages of %s may not do this: the origin is not ours and not in cors", printable(origin)))
+		if origin == "" {
+			origin = "another site"
+		}
+		refuse(w, http.StatusForbidden, fmt.Sprintf("pages of %s may not do this: it is not in cors", printable(origin)))
 		return true
 	}
 	return false

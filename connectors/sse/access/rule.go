@@ -35,7 +35,7 @@ func parseReader(s string) (reader, error) {
 		return reader{}, fmt.Errorf("an empty reader names nobody")
 	case !isClaim:
 		return reader{name: s}, nil
-	case strings.TrimSpace(claim) != claim || claim == "" || value == "":
+	case claim == "" || value == "" || strings.TrimSpace(claim) != claim || strings.TrimSpace(value) != value:
 		return reader{}, fmt.Errorf("%q: write claim=value, without spaces", s)
 	}
 	return reader{claim: claim, value: value}, nil

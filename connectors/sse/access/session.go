@@ -37,6 +37,13 @@ func (g *Gate) paths() http.Handler {
 		mux.HandleFunc("DELETE /auth/session", g.signOut)
 		mux.HandleFunc("POST /auth/ticket", g.serveTicket)
 	}
+	mux.HandleFunc("/auth/", func(w http.ResponseWriter, _ *http.Request) {
+		why := "there is nothing here: GET /auth/login and /auth/me, POST and DELETE /auth/session, POST /auth/ticket"
+		if g.auth == nil {
+			why = "nobody signs in here: the config has no auth"
+		}
+		refuse(w, http.StatusNotFound, why)
+	})
 	return mux
 }
 
