@@ -168,10 +168,11 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 			}
 		}
 		if s.Having != nil {
+			// Of a table it may fail on the way to what comes out.
+			r.result.Loose[s.Name] = r.result.Loose[s.Name] || out.Table
 			ok, err := s.Having.Eval(v)
 			if err != nil {
 				r.bad(s.Name, "expression")
-				r.result.Loose[s.Name] = r.result.Loose[s.Name] || out.Table
 				continue
 			}
 			if ok != true {
