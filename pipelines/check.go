@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/leatstream/leat/engine"
 )
@@ -402,60 +401,6 @@ func (k *checker) errors() {
 func (k *checker) topicFor(e *Errors) bool {
 	return (e != nil && e.Topic != "") || (k.p.Errors != nil && k.p.Errors.Topic != "")
 }
-
-// dashboard checks that panels show views and columns that exist.
-func (k *checker) dashboard() {
-	d := k.p.Dashboard
-	if d == nil {
-		return
-	}
-	views := map[string]*stream{}
-	var names []string
-	for _, s := range k.p.Sinks {
-		if s.Kind == "sse" && s.Name.Given() {
-			names = append(names, s.Name.Text)
-			if in := k.sinks[s]; in != nil && !in.broken && !s.broken {
-				views[s.Name.Text] = in
-			}
-		}
-	}
-	if len(names) == 0 && len(d.Panels) == 0 {
-		k.warn(d.node, "unused", "add a sink of type sse", "there is no sse sink: the dashboard has nothing to show")
-	}
-	for _, p := range d.Panels {
-		k.panel(p, views, names)
-	}
-}
-
-func (k *checker) panel(p *Panel, views map[string]*stream, names []string) {
-	if !p.View.Given() {
-		if len(names) != 1 {
-			k.fail(p.node, "missing-key", "sse sinks: "+strings.Join(names, ", "), "a panel needs the key \"view\", unless there is exactly one sse sink")
-			return
-		}
-		p.View.Text = names[0]
-	} else if !slices.Contains(names, p.View.Text) {
-		k.fail(p.View.node, "unknown-name", didYouMean(p.View.Text, names), "no sse sink is called %q", p.View.Text)
-		return
-	}
-	in := views[p.View.Text]
-	if in == nil {
-		return
-	}
-	for _, w := range append([]Word{p.Value, p.Series}, p.Columns...) {
-		if w.Given() && in.schema.Lookup(w.Text) < 0 {
-			k.compile.unknownColumn(w, in)
-		}
-	}
-	if i := in.schema.Lookup(p.Value.Text); p.Value.Given() && i >= 0 && !numeric(in.schema.Fields[i].Type) {
-		k.fail(p.Value.node, "type", "", "column %q is %s, a panel draws numbers", p.Value.Text, article(in.schema.Fields[i].Type.String()))
-	}
-	if p.Type == "timeseries" && !in.windowed {
-		k.warn(p.node, "panel", "give the aggregate a window, or show a stat or a table", "%q has no windows: its points are the moments of its changes", in.name)
-	}
-}
-
-func numeric(t engine.Type) bool { return t == engine.Int || t == engine.Double }
 
 // lint warns of what is allowed and rarely meant.
 func (k *checker) lint() {

@@ -381,9 +381,20 @@ var kinds = []*Kind{
 		Key{Name: "columns", Type: "list of columns", Default: "all", Doc: "Which, in order."},
 	)},
 	{Group: "panel", Name: "lag", Doc: "How far the view is behind.", Keys: panelKeys()},
-	later("panel", "heatmap", "A histogram over time."),
-	later("panel", "quantiles", "Quantile bands over time."),
-	later("panel", "events", "The newest rows of a stream."),
+	{Group: "panel", Name: "heatmap", Doc: "How values are spread, over time: a column for each window, the colour how many. Of a number: a row for each series, the colour the number.", Keys: panelKeys(
+		Key{Name: "value", Type: "column", Required: true, Doc: "A `histogram(x)`, or a number.", Not: []string{"y", "field", "column"}},
+		Key{Name: "series", Type: "column", Default: "the view's key", Doc: "Of a number: a row for each of its values.", Not: []string{"by", "group_by"}},
+		Key{Name: "fn", Type: "sum, avg, min, max or last", Default: "by the value's name (`avg_…`, `max_…`), else sum", Doc: "Of a number: how rows of one cell are put together."},
+		Key{Name: "top", Type: "int", Default: "30", Doc: "Of a number: the most rows; the others are left out and counted."},
+	)},
+	{Group: "panel", Name: "quantiles", Doc: "Quantiles over time, with the band between them.", Keys: panelKeys(
+		Key{Name: "value", Type: "column", Doc: "A `histogram(x)`, of which p50, p90 and p99 are drawn; histograms of several keys are put together first.", Not: []string{"y", "field", "column"}},
+		Key{Name: "columns", Type: "list of columns", Doc: "In place of value: numbers that are quantiles already, the least first. Of several keys the greatest counts."},
+		Key{Name: "scale", Type: "linear or log", Default: "linear", Doc: "Of the value's axis."},
+	)},
+	{Group: "panel", Name: "events", Doc: "The newest rows, as they come.", Keys: panelKeys(
+		Key{Name: "columns", Type: "list of columns", Default: "all", Doc: "Which, in order."},
+	)},
 
 	{Group: "test file", Doc: "A file `<pipeline>_test.yaml` beside `<pipeline>.yaml`.", Keys: []Key{
 		{Name: "pipeline", Type: "pipeline name", Default: "the only one of the file beside", Doc: "Which pipeline is tested."},
@@ -479,10 +490,6 @@ func alertKeys(own ...Key) []Key {
 		Key{Name: "priority", Type: "low, normal, high or urgent", Default: "normal", Doc: "The record's header `leat.alert.priority`; of a web_push its urgency, and how long it is kept for a browser that is away.", Not: []string{"severity"}},
 		Key{Name: "retry", Type: "retry", Group: "retry", Doc: "How often an alert is tried."},
 	)...)
-}
-
-func later(group, name, doc string) *Kind {
-	return &Kind{Group: group, Name: name, Later: true, Doc: doc}
 }
 
 // findKind gives the kind of a group by its type: word, or nil.
