@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,6 +60,10 @@ const shopDashboard = `{"title":"Orders, live","panels":[
  {"type":"stat","title":"Orders","view":"revenue","value":"orders"},
  {"type":"timeseries","title":"All orders","view":"revenue","value":"orders","series":[]},
  {"type":"timeseries","title":"Orders by country, log scale","view":"revenue","value":"orders","scale":"log"},
+ {"type":"heatmap","title":"Waiting times","view":"revenue","value":"waits","unit":"ms"},
+ {"type":"quantiles","title":"Waiting times, quantiles","view":"revenue","value":"waits","unit":"ms"},
+ {"type":"heatmap","title":"Revenue by country","view":"revenue","value":"revenue","series":"country","unit":"EUR"},
+ {"type":"events","title":"Failed payments, live","view":"failed"},
  {"type":"topk","title":"Best sellers","view":"products","value":"sold","by":"product","k":8},
  {"type":"topk","title":"Revenue now","view":"revenue","value":"revenue","by":"country","unit":"EUR","k":8},
  {"type":"table","title":"Every window","view":"revenue"},
@@ -66,7 +72,7 @@ const shopDashboard = `{"title":"Orders, live","panels":[
 var shopSpecs = []engine.ViewSpec{
 	{Name: "orders/revenue", Pipeline: "orders", Sink: "revenue", Topic: "revenue", Tasks: 2, Generation: 1, Windowed: true, History: 15 * time.Minute,
 		KeyColumns: []string{"country", "window_start", "window_end"},
-		Columns: []engine.ViewColumn{{Name: "country", Type: "string"}, {Name: "orders", Type: "int"}, {Name: "revenue", Type: "double"}, {Name: "p95_ms", Type: "double"},
+		Columns: []engine.ViewColumn{{Name: "country", Type: "string"}, {Name: "orders", Type: "int"}, {Name: "revenue", Type: "double"}, {Name: "p95_ms", Type: "double"}, {Name: "waits", Type: "array"},
 			{Name: "window_start", Type: "timestamp"}, {Name: "window_end", Type: "timestamp"}}},
 	{Name: "orders/products", Pipeline: "orders", Sink: "products", Topic: "products", Tasks: 2, Generation: 1, KeyColumns: []string{"product"},
 		Columns: []engine.ViewColumn{{Name: "product", Type: "string"}, {Name: "sold", Type: "int"}}},
@@ -103,8 +109,8 @@ func (s shop) trade(ctx context.Context) {
 				continue
 			}
 			s["revenue"].put(i%2, fmt.Sprintf(`{"country":"%s","window_end":%d}`, c, end),
-				fmt.Sprintf(`{"country":"%s","orders":%d,"revenue":%.2f,"p95_ms":%.1f,"window_start":%d,"window_end":%d,"final":%v}`,
-					c, int(n), n*(31+4*math.Sin(x/5+float64(i))), 140+30*math.Sin(x/2)+10*rand.Float64(), end-size, end, final))
+				fmt.Sprintf(`{"country":"%s","orders":%d,"revenue":%.2f,"p95_ms":%.1f,"waits":%s,"window_start":%d,"window_end":%d,"final":%v}`,
+					c, int(n), n*(31+4*math.Sin(x/5+float64(i))), 140+30*math.Sin(x/2)+10*rand.Float64(), waits(int(n), x), end-size, end, final))
 		}
 	}
 	now := time.Now().UnixMilli() / step * step
@@ -149,4 +155,26 @@ func (s shop) trade(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// waits is a histogram as histogram(x) gives it: bins 2 % wide, of n waiting
+// times with two humps, the slower of which comes and goes.
+func waits(n int, x float64) string {
+	const width = 1.0202
+	bins := map[int]int{}
+	for range n {
+		ms := 40 * math.Exp(0.35*rand.NormFloat64())
+		if rand.Float64() < 0.15+0.15*math.Sin(x/4) {
+			ms = 400 * math.Exp(0.25*rand.NormFloat64())
+		}
+		bins[int(math.Ceil(math.Log(ms)/math.Log(width)))]++
+	}
+	list := []byte{'['}
+	for i, bin := range slices.Sorted(maps.Keys(bins)) {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = fmt.Appendf(list, `{"le":%.6g,"count":%d}`, math.Pow(width, float64(bin)), bins[bin])
+	}
+	return string(append(list, ']'))
 }

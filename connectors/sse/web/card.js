@@ -150,6 +150,7 @@ export class Card {
     if (now < this.next) return this.page.wake(); // a dear one is drawn less often
     this.drawn = version;
     this.drawnStore = store;
+    this.seen ||= store.ready; // it has shown rows once
     const bare = store.ready && store.rows.size === 0 && !this.face.alwaysOn;
     this.empty.hidden = !bare;
     if (bare) this.empty.textContent = this.page.emptyText(this.panel.view);

@@ -226,8 +226,10 @@ class Page {
 
   frame() {
     // At most a few milliseconds a frame: who is not drawn now is the first in
-    // the next one.
-    const until = performance.now() + 4;
+    // the next one. More where frames are rare, and for the first picture.
+    const now = performance.now();
+    const until = now + (this.cards.some((c) => !c.seen) ? 40 : Math.max(4, Math.min(16, (now - (this.framed ?? now)) / 4)));
+    this.framed = now;
     if (this.scrolling && !document.hidden) {
       this.scrolling = false;
       for (const c of this.cards) if (!c.back && !c.frozen) c.face.scroll?.();

@@ -12,7 +12,7 @@ export class Events {
     this.card = card;
     this.page = page;
     this.more = element('button', { type: 'button', class: 'waiting', hidden: true, on: { click: () => this.renew() } });
-    this.list = element('ol', { class: 'events', tabindex: '0', 'aria-label': panel.title + ', newest first' });
+    this.list = element('ol', { class: 'feed', tabindex: '0', 'aria-label': panel.title + ', newest first' });
     this.list.addEventListener('pointerleave', () => this.page.wakeCard(this.card));
     card.body.append(this.more, this.list);
     this.top = null; // the newest row shown

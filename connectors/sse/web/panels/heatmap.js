@@ -1,3 +1,4 @@
+import { decadesOf, stepsOf } from '../chart.js';
 import { clock, full, short } from '../format.js';
 import { unitOf } from '../layout.js';
 import { pad, Plot } from '../plot.js';
@@ -79,8 +80,10 @@ class Heat extends Plot {
     const n = Math.max(1, rows.length);
     const every = Math.max(1, Math.ceil(n / Math.max(2, Math.floor((bottom - pad.top) / (histogram ? 40 : 15)))));
     const labels = [];
-    if (histogram && bounds) for (let i = 0; i <= n; i += every) labels.push({ at: i, text: short(bounds[i], unit) });
-    else rows.forEach((name, i) => { if ((n - 1 - i) % every === 0) labels.push({ at: i + 0.5, text: name.length > 16 ? name.slice(0, 15) + '…' : name }); });
+    if (histogram && bounds) {
+      const steps = log ? decadesOf(bounds[0], bounds.at(-1)) : stepsOf(bounds[0], bounds.at(-1), Math.max(2, Math.floor((bottom - pad.top) / 44)));
+      for (const v of steps) if (v >= bounds[0] && v <= bounds.at(-1)) labels.push({ value: v, text: short(v, unit) });
+    } else rows.forEach((name, i) => { if ((n - 1 - i) % every === 0) labels.push({ at: i + 0.5, text: name.length > 16 ? name.slice(0, 15) + '…' : name }); });
     const left = pad.left + Math.ceil(Math.max(0, ...labels.map((l) => c.measureText(l.text).width))) + 8;
     const right = width - pad.right;
     const place = log ? (v) => Math.log(v / bounds[0]) / Math.log(bounds.at(-1) / bounds[0]) : (v) => (v - bounds[0]) / (bounds.at(-1) - bounds[0] || 1);
@@ -105,7 +108,7 @@ class Heat extends Plot {
     c.textBaseline = 'middle';
     c.textAlign = 'right';
     c.fillStyle = this.ink.text;
-    for (const l of s.labels) c.fillText(l.text, s.left - 8, s.row(l.at));
+    for (const l of s.labels) c.fillText(l.text, s.left - 8, l.value != null ? s.y(l.value) : s.row(l.at));
     const { columns = [], step = 1, lines = [] } = this.data;
     c.save();
     c.beginPath();

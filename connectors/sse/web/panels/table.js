@@ -1,6 +1,7 @@
 import { cell } from '../format.js';
 import { titleOf, unitOf } from '../layout.js';
 import { columnsOf, compare, isOpen } from '../shape.js';
+import { bins } from '../sketch.js';
 
 const rowHeight = 32; // px, as in style.css
 const spare = 8;      // rows drawn above and below what is seen
@@ -104,7 +105,8 @@ export class Table {
       td.className = side(c.type);
       const name = c.type === 'int' && /(^|_)(id|number|no)$/.test(c.name); // a number that only names
       const text = name && row[c.name] != null ? String(row[c.name]) : cell(row[c.name], c.type, c.name === this.panel.value ? this.unit : '');
-      td.textContent = text;
+      const list = Array.isArray(row[c.name]) && row[c.name].length && row[c.name][0]?.le !== undefined ? bins(row[c.name]) : null;
+      td.textContent = list ? `${list.reduce((n, b) => n + b.count, 0).toLocaleString()} values in ${list.length} bins` : text;
       if (text.length > 24) td.title = text;
       tr.append(td);
     }
