@@ -183,14 +183,19 @@ func (a *AlertSink) posted(rows *engine.Schema) (*engine.Schema, error) {
 	if err != nil || len(a.columns) == 0 {
 		return out, err
 	}
-	fields := slices.Clone(out.Fields)
 	if a.Body != nil {
-		fields = nil
+		return a.body(), nil
 	}
+	return engine.NewSchema(append(slices.Clone(out.Fields), schemaOf(a.columns).Fields...)...), nil
+}
+
+// body is what is posted where a body is given.
+func (a *AlertSink) body() *engine.Schema {
+	var fields []engine.Field
 	for _, c := range a.columns {
 		fields = append(fields, engine.Field{Name: strings.TrimPrefix(c.field.Name, alertBody), Type: c.field.Type})
 	}
-	return engine.NewSchema(fields...), nil
+	return engine.NewSchema(fields...)
 }
 
 func (k *checker) alertSink(s *Sink, in *stream) {
@@ -339,11 +344,7 @@ func (b *builder) outbox(n *engine.NodeSpec, s *Sink, in *stream, at place) erro
 	spec := kafka.SinkSpec{Topic: topic, Schema: at.schema, Key: key, GroupKey: key, TimestampNow: true,
 		Headers: map[string]string{"leat.alert.priority": a.Priority}}
 	if a.Body != nil {
-		body, err := a.posted(at.schema)
-		if err != nil {
-			return err
-		}
-		encoder, err := codec.NewRowEncoder("json", body, codec.EncoderOptions{})
+		encoder, err := codec.NewRowEncoder("json", a.body(), codec.EncoderOptions{})
 		if err != nil {
 			return err
 		}
