@@ -28,8 +28,9 @@ export class Controls {
     for (const input of this.range) input.checked = input.value === page.state.range;
     this.compare.value = page.state.compare;
     this.compare.classList.toggle('on', page.state.compare !== '');
-    this.pause.textContent = page.paused ? 'Resume' : 'Pause';
-    this.pause.setAttribute('aria-pressed', String(page.paused));
+    const { on, playing } = page.past ?? {};
+    this.pause.textContent = on ? playing ? 'Stop' : 'Play' : page.paused ? 'Resume' : 'Pause';
+    this.pause.setAttribute('aria-pressed', String(!on && page.paused));
     this.filter.show();
   }
 

@@ -33,7 +33,7 @@ export class Past {
     this.zone = element('i', { class: 'zone', 'aria-hidden': 'true' });
     this.thumb = element('i', { class: 'thumb', 'aria-hidden': 'true' });
     this.ticks = element('span', { class: 'ticks', 'aria-hidden': 'true' });
-    this.track = element('div', { class: 'track', role: 'slider', tabindex: '0', 'aria-label': 'Time shown', 'aria-orientation': 'horizontal' }, element('i', { class: 'rail', 'aria-hidden': 'true' }), this.zone, this.ticks, this.thumb);
+    this.track = element('div', { class: 'timeline', role: 'slider', tabindex: '0', 'aria-label': 'Time shown', 'aria-orientation': 'horizontal' }, element('i', { class: 'rail', 'aria-hidden': 'true' }), this.zone, this.ticks, this.thumb);
     this.label = element('output', {});
     this.live = element('button', { type: 'button', class: 'primary', text: 'Back to live', title: 'l', on: { click: () => this.leave() } });
     this.el.append(this.back10, this.play, this.pace, this.track, this.label, this.live);
@@ -110,6 +110,7 @@ export class Past {
     this.playing = true;
     this.open(this.speed);
     this.show();
+    this.page.controls.show();
   }
 
   stop() {
@@ -181,7 +182,7 @@ export class Past {
     this.dragging = false;
     if (!this.on) return;
     this.on = this.playing = false;
-    this.at = null;
+    this.at = null; // the address follows below
     for (const v of this.views.values()) v.client.close();
     this.views.clear();
     this.page.change({ at: null });

@@ -32,7 +32,11 @@ export function judge(streams, now, online = true) {
     sum.watching = Math.max(sum.watching, store.presence?.count ?? 0);
     sum.polling ||= client.transport === 'poll';
     const m = store.mark;
-    if (!m) { sum.idle = sum.ended = false; continue; }
+    if (!m) {
+      sum.idle = sum.ended = false;
+      if (store.watermark != null && store.watermark < lowest) lowest = sum.watermark = store.watermark; // a replay
+      continue;
+    }
     sum.known = true;
     sum.lag = Math.max(sum.lag, m.lag_ms);
     sum.records += m.lag_records;
