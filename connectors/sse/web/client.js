@@ -220,7 +220,7 @@ export class Client {
   // come back spread out.
   again() {
     this.shut();
-    this.wait(this.random() * Math.min(30000, 1000 * 2 ** Math.min(this.failures, 5)));
+    this.wait(this.random() * Math.min(30000, 1000 * 2 ** Math.max(1, Math.min(this.failures - 1, 5))));
   }
 
   // hurry tries now, where a wait was begun: somebody looks, or the network is
