@@ -80,6 +80,15 @@ func (h *Hub) wanted(w http.ResponseWriter, r *http.Request) (v *view, f filter,
 		refuse(w, http.StatusBadRequest, fmt.Sprintf("format=%s: a stream has the formats json and json-patch", format))
 		return nil, filter{}, false
 	}
+	past, wrong := h.pastOf(r)
+	if wrong != nil {
+		refuseParam(w, wrong)
+		return nil, filter{}, false
+	}
+	if past != nil && cursorOf(r) == pastDone {
+		w.WriteHeader(http.StatusNoContent) // there is no more: an EventSource does not come again
+		return nil, filter{}, false
+	}
 	return v, f, true
 }
 
@@ -101,6 +110,9 @@ func (h *Hub) stream(r *http.Request, v *view, f filter, out transport) (why str
 	retry := h.between(2*time.Second, 5*time.Second).Milliseconds()
 	if !out.write(&block{text: fmt.Appendf(nil, "retry: %d\n\n", retry)}) {
 		return ""
+	}
+	if past, _ := h.pastOf(r); past != nil {
+		return c.replay(f, past, draining, h.expiry(viewer))
 	}
 	return c.serve(f, cursorOf(r), draining, h.expiry(viewer))
 }
@@ -295,18 +307,26 @@ type hello struct {
 	Now         int64               `json:"now"` // this node's clock, epoch ms
 	Resumed     bool                `json:"resumed"`
 	Reason      string              `json:"reason,omitempty"`
+	ReplayMS    int64               `json:"replay_ms,omitempty"` // how far back frames can be shown as they were; 0: no past
 }
 
 func (c *conn) hello(resumed bool, reason string) *block {
+	b, _ := json.Marshal(c.greeting(c.group.epoch, resumed, reason)) // plain fields: cannot fail; JSON has no raw line ends
+	return eventBlock("hello", b)
+}
+
+func (c *conn) greeting(epoch string, resumed bool, reason string) hello {
 	s := c.view.spec
-	m := hello{View: s.Name, Epoch: c.group.epoch, Schema: s.Columns, Key: s.KeyColumns, Windowed: s.Windowed, Stream: s.Stream,
+	m := hello{View: s.Name, Epoch: epoch, Schema: s.Columns, Key: s.KeyColumns, Windowed: s.Windowed, Stream: s.Stream,
 		HistoryMS: s.History.Milliseconds(), RefreshMS: s.Refresh.Milliseconds(), HeartbeatMS: c.hub.opts.Heartbeat.Milliseconds(),
 		Now: c.hub.opts.Now().UnixMilli(), Resumed: resumed, Reason: reason}
 	if s.Stream {
 		m.MaxRows = s.MaxRows
 	}
-	b, _ := json.Marshal(m) // plain fields: cannot fail; JSON has no raw line ends
-	return eventBlock("hello", b)
+	if c.hub.rewinder() != nil {
+		m.ReplayMS = c.view.reach().Milliseconds()
+	}
+	return m
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {

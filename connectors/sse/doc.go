@@ -27,6 +27,12 @@
 // Rows carry their identity as "_key"; "delete" lists identities. A snapshot
 // may also come later in a stream, to a client that fell too far behind.
 //
+// With from=, to= and speed= the stream is the past (replay.go): hello says
+// "replay", each frame is followed by its time, and there is an end.
+//
+//	event: clock     {"at","exact"}              where the replay is; exact: the frame is as it was
+//	event: done      {"at"}                      the client does not come again
+//
 // What must stay true:
 //
 //   - A client's rows after a frame are the table at the frame's version, and

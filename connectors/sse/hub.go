@@ -59,6 +59,9 @@ type Options struct {
 	// MinLife and MaxLife are the ends of a connection's random life; default
 	// 5 and 10 minutes. It resumes where it was, perhaps on another node.
 	MinLife, MaxLife time.Duration
+	// MaxReplays bounds the streams that show the past; default 8. Each reads the
+	// brokers for itself, and has a table of its own.
+	MaxReplays int
 	// Heartbeat is the time between comment lines, which keep proxies from
 	// closing a stream; default 15 s.
 	Heartbeat time.Duration
@@ -91,6 +94,9 @@ type Hub struct {
 	until  time.Time     // by when streams should have gone
 	node   string        // random: tells this hub's versions from another's
 	scans  chan struct{} // places for queries that copy a whole table
+
+	source  Tailer // while Run runs
+	replays int    // running
 }
 
 // served is a view and what runs it.
@@ -118,6 +124,9 @@ func NewHub(o Options) *Hub {
 	set(&o.WriteTimeout, 10*time.Second)
 	if o.MaxConnections <= 0 {
 		o.MaxConnections = 10000
+	}
+	if o.MaxReplays <= 0 {
+		o.MaxReplays = 8
 	}
 	if o.Gate == nil {
 		o.Gate = open{}
@@ -202,6 +211,7 @@ func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
 		h.mu.Unlock()
 		return errors.New("run hub: it is running already")
 	}
+	h.source = tailer
 	h.start = func(s *served) {
 		var one context.Context
 		one, s.cancel = context.WithCancel(ctx)
@@ -217,7 +227,7 @@ func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
 
 	<-ctx.Done()
 	h.mu.Lock()
-	h.start = nil
+	h.start, h.source = nil, nil
 	h.mu.Unlock()
 	wg.Wait()
 	return nil

@@ -125,6 +125,19 @@ func (rt *route) read(r *http.Request) (args, *badParam) {
 	return a, nil
 }
 
+// some reads only the parameters named.
+func (rt *route) some(r *http.Request, names ...string) (args, *badParam) {
+	only := *rt
+	only.params = slices.DeleteFunc(slices.Clone(rt.params), func(p param) bool { return !slices.Contains(names, p.name) })
+	values := r.URL.Query()
+	for name := range values {
+		if !slices.Contains(names, name) {
+			values.Del(name)
+		}
+	}
+	return only.read(&http.Request{URL: &url.URL{RawQuery: values.Encode()}})
+}
+
 func (rt *route) names() []string {
 	var names []string
 	for _, p := range rt.params {

@@ -26,6 +26,9 @@ var (
 	whereParam  = param{name: "where", example: "n > 10", doc: "An expression over the view's columns, in the language of pipelines. It saves bandwidth and is no right."}
 	ticketParam = param{name: "ticket", doc: "A single-use ticket (POST /auth/ticket) in place of a bearer token or a cookie."}
 	formatParam = param{name: "format", enum: []string{"json", "json-patch"}, initial: "json", doc: "json-patch: changed rows as RFC 6902 patches, where that is shorter."}
+	fromParam   = param{name: "from", kind: instants, doc: "Time travel: from when the view is shown as it was."}
+	toParam     = param{name: "to", kind: instants, doc: "Until when; absent: now."}
+	speedParam  = param{name: "speed", kind: numbers, min: 0, max: 1000, initial: "1", doc: "How fast time goes, 0.1 to 1000; 0: the view as of from, and the end."}
 	cursorParam = param{name: "cursor", doc: "Where the client was: the id of the last block that it read whole. Last-Event-ID, where given, is the newer one."}
 )
 
@@ -63,10 +66,10 @@ var routes = []route{
 			"With from= it is the past: the view's topic is read again by append time into a table of the client's own.",
 		params: []param{
 			keyParam, whereParam, cursorParam,
-			formatParam,
+			fromParam, toParam, speedParam, formatParam,
 			ticketParam,
 		},
-		answers: []reply{{200, "Events.", []string{streamType}, ""}, badRequest, noSuchView},
+		answers: []reply{{200, "Events.", []string{streamType}, ""}, {http.StatusNoContent, "The cursor is at a replay's end.", nil, ""}, badRequest, noSuchView},
 	},
 	{
 		pattern: "GET /live/{pipeline}/{sink}/poll", id: "pollView", summary: "A view by long polling",
@@ -82,7 +85,7 @@ var routes = []route{
 	{
 		pattern: "GET /live/{pipeline}/{sink}/ws", id: "openView", summary: "A view over a WebSocket", stream: true,
 		doc:    "The events of the stream, each a text message. The client says nothing.",
-		params: []param{keyParam, whereParam, cursorParam, formatParam, ticketParam},
+		params: []param{keyParam, whereParam, cursorParam, fromParam, toParam, speedParam, formatParam, ticketParam},
 		answers: []reply{
 			{101, "Messages, each a Message.", nil, ""},
 			{426, "The request is none for a WebSocket.", []string{"text/plain"}, ""},

@@ -210,14 +210,20 @@ func (t *table) mark(key string, value []byte) {
 		t.marks = append(t.marks, mark{})
 	}
 	t.marks[task] = m
-	if floor := floorOf(t.watermark(), t.spec); floor > t.floor {
-		t.floor = floor
-		for len(t.expiring) > 0 && t.expiring[0].end < floor {
-			r := t.expiring[0]
-			t.unexpire(r)
-			t.remove(r)
-			t.live--
-		}
+	t.expire(floorOf(t.watermark(), t.spec))
+}
+
+// expire raises the floor: windows that end below it are gone.
+func (t *table) expire(floor int64) {
+	if floor <= t.floor {
+		return
+	}
+	t.floor = floor
+	for len(t.expiring) > 0 && t.expiring[0].end < floor {
+		r := t.expiring[0]
+		t.unexpire(r)
+		t.remove(r)
+		t.live--
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -38,10 +40,11 @@ type view struct {
 	ticked uint64                             // version of the last frame
 	seq    uint64                             // number of the last mark
 	groups map[string]*group
+	replay time.Duration // for so long the topic is not compacted
 }
 
 func newView(spec engine.ViewSpec, o *Options) *view {
-	v := &view{name: spec.Name, log: o.Log.With("view", spec.Name), metrics: o.Metrics, now: o.Now, spec: defaults(spec)}
+	v := &view{name: spec.Name, log: o.Log.With("view", spec.Name), metrics: o.Metrics, now: o.Now, spec: defaults(spec), replay: spec.Replay}
 	v.fresh()
 	return v
 }
@@ -77,6 +80,7 @@ func (v *view) follow(ctx context.Context, tailer Tailer) error {
 		}
 		if info := infos[v.spec.Topic]; info.Exists {
 			v.identify(info.ID, info.Partitions)
+			v.setReach(info.Configs)
 		} else {
 			return fmt.Errorf("read %s: the topic does not exist yet", v.spec.Topic)
 		}
@@ -119,6 +123,29 @@ func epochOf(spec engine.ViewSpec, topicID string) string {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s\x00%s", spec.Topic, topicID)
 	return fmt.Sprintf("%x-%d", h.Sum64()&0xffffffffff, spec.Generation)
+}
+
+// setReach finds how far back the topic has every record: its own setting, as
+// an older version of the pipeline may have made it.
+func (v *view) setReach(configs map[string]string) {
+	name := "min.compaction.lag.ms"
+	if policy := configs["cleanup.policy"]; policy != "" && !strings.Contains(policy, "compact") {
+		name = "retention.ms"
+	}
+	ms, err := strconv.ParseInt(configs[name], 10, 64)
+	if err != nil || ms < 0 {
+		return // not known, or for ever
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.replay = time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}
+
+// reach is how far back frames can be shown as they were.
+func (v *view) reach() time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.replay
 }
 
 func (v *view) asked() bool {

@@ -37,7 +37,9 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 	ctx := ws.CloseRead(r.Context())
 	switch why := h.stream(r.WithContext(ctx), v, f, &socket{ctx, ws, h.opts.WriteTimeout}); why {
 	case "":
-	case endCapacity, endDraining, endViewerCap:
+	case endDone:
+		_ = ws.Close(websocket.StatusNormalClosure, why)
+	case endCapacity, endDraining, endViewerCap, endReplays:
 		_ = ws.Close(websocket.StatusTryAgainLater, why)
 	case endExpired:
 		_ = ws.Close(websocket.StatusPolicyViolation, why)
