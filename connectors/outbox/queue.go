@@ -24,6 +24,7 @@ type queue struct {
 	backlog   []*Note       // did not fit into in; the loop's
 	paused    bool          // the loop's
 	read      engine.Offset // next to be polled; the loop's
+	from      engine.Offset // where it began; the loop's
 	committed engine.Offset // what the group holds; the loop's
 
 	mu      sync.Mutex
@@ -35,7 +36,7 @@ type queue struct {
 // open starts the queue of a partition at an offset.
 func (s *Sender) open(ctx context.Context, tp engine.TopicPartition, at, committed engine.Offset) *queue {
 	ctx, stop := context.WithCancel(ctx)
-	q := &queue{s: s, tp: tp, in: make(chan *Note, room), stop: stop, ended: make(chan struct{}), read: at, committed: committed, at: at}
+	q := &queue{s: s, tp: tp, in: make(chan *Note, room), stop: stop, ended: make(chan struct{}), read: at, from: at, committed: committed, at: at}
 	go func() {
 		defer close(q.ended)
 		q.run(ctx)
@@ -187,6 +188,9 @@ func (q *queue) done(n *Note, letter *engine.Record) {
 	q.mu.Unlock()
 	q.s.wake()
 }
+
+// dirty tells whether there is something to commit.
+func (q *queue) dirty(at engine.Offset) bool { return at > q.committed && at > q.from }
 
 // state is where the queue stands, and how long its oldest note has waited.
 func (q *queue) state(now time.Time) (at engine.Offset, letters []engine.Record, oldest time.Duration) {

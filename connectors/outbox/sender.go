@@ -138,7 +138,9 @@ type loop struct {
 	number int64
 	gen    int64
 	known  bool
-	queues map[engine.TopicPartition]*queue
+	// refused: the last commit was. The client needs a Poll that waits to hear why.
+	refused bool
+	queues  map[engine.TopicPartition]*queue
 }
 
 // session joins the group and takes turns until ctx ends (nil) or the session
@@ -177,7 +179,7 @@ func (s *Sender) session(ctx context.Context, b Broker) error {
 func (l *loop) turn(ctx, work context.Context) error {
 	poll, wake := context.WithTimeout(ctx, time.Second)
 	l.waker.Store(&wake)
-	if l.unsettled() {
+	if l.unsettled() && !l.refused {
 		wake() // done before the waker was there
 	}
 	rows, err := l.ses.Poll(poll, 500, time.Second)
@@ -206,7 +208,7 @@ func (l *loop) turn(ctx, work context.Context) error {
 // unsettled tells whether there is something to commit.
 func (l *loop) unsettled() bool {
 	for _, q := range l.queues {
-		if at, letters, _ := q.state(time.Now()); at > q.committed || len(letters) > 0 {
+		if at, _, _ := q.state(time.Now()); q.dirty(at) {
 			return true
 		}
 	}
@@ -353,7 +355,7 @@ func (l *loop) commit(ctx context.Context) error {
 	for tp, q := range l.queues {
 		at, letters, age := q.state(time.Now())
 		oldest = max(oldest, age)
-		if at <= q.committed {
+		if !q.dirty(at) {
 			continue
 		}
 		shares = append(shares, share{q, at, len(letters)})
@@ -365,6 +367,7 @@ func (l *loop) commit(ctx context.Context) error {
 		l.ses.Produce(records)
 	}
 	outcome, err := l.ses.End(ctx, true, l.number, offsets)
+	l.refused = outcome != engine.Done
 	switch {
 	case outcome == engine.Done:
 		for _, s := range shares {
