@@ -78,6 +78,10 @@
 //   - A table that is new to the group is read first to where it ended then. That
 //     end is committed with its offset, so that a restart goes on with it.
 //
+//   - The same holds behind a repartition topic: who writes a table there is silent
+//     about time until it has read so far, and who reads it waits for all of them
+//     (SourceSpec.Whole). Of a broadcast table each partition gets all rows.
+//
 //   - The Driver runs one sub-topology after the other and mixes what tasks send
 //     through repartition topics by event time: with all data there, results do
 //     not depend on the sizes of its turns.

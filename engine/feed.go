@@ -198,7 +198,14 @@ func (f *feed) offset() Offset {
 
 // reading tells whether it is a table that has not been read to where it
 // ended at the start.
-func (f *feed) reading() bool { return f.first > 0 && f.offset() < f.first }
+func (f *feed) reading() bool { return f.first > 0 && f.offset() < f.first || f.unheard() }
+
+// unheard tells whether it is a table behind a repartition topic, of which not
+// all who write it have said that they have read it so far.
+func (f *feed) unheard() bool {
+	in := f.inputs[0]
+	return in.spec.Whole && in.vector != nil && !in.vector.Heard()
+}
 
 // run processes the head and the rows behind it that come before limit.
 func (f *feed) run(t *Task, limit turn) error {

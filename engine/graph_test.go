@@ -17,11 +17,14 @@ import (
 //	source a [topic=x] [disorder=1s] [idle=30s]   a stream; its topic is its name
 //	table users [topic=x] [key=k,g] [untimed]     a table, timeless; untimed: no event time column
 //	repartition r [from=0] [timeless]             what move r wrote
+//	repartition r [from=0] whole [copies]         what whole r or copy r wrote: a table
 //	split s: a             rows by n modulo 3: to its first output, s.1, s.2
 //	pass p: a              rows as they are
 //	probe x: a s.1 users   one input per port; says which rows came to which, in order
 //	clock x: a users       says when time has moved, and when its sources fall idle
 //	move r: a              to the repartition topic r, by g
+//	whole r: users         a table that is to be there first, by g
+//	copy r: users          the same, each row to all partitions
 //	sub                    what follows is another sub-topology
 func parseGraph(t testing.TB, text string) *engine.Topology {
 	t.Helper()
@@ -78,6 +81,11 @@ func parseGraph(t testing.TB, text string) *engine.Topology {
 			topic := engine.Topic("p.1." + name + ".repartition")
 			n.New = engine.Repartition(topic, rowSchema, []int{rowSchema.Lookup("g")}, 0)
 			n.Outputs = []engine.TopicSpec{{Topic: topic}}
+		case "whole", "copy":
+			topic := engine.Topic("p.1." + name + ".repartition")
+			by := map[string]string{"whole": "g", "copy": "k"}[kind]
+			n.New = engine.RepartitionWhole(topic, rowSchema, []int{rowSchema.Lookup(by)}, nil, 0, kind == "copy")
+			n.Outputs = []engine.TopicSpec{{Topic: topic}}
 		default:
 			t.Fatalf("%s: what is %s", line, kind)
 		}
@@ -118,6 +126,10 @@ func parseSource(t testing.TB, kind, name string, args []string) *engine.SourceS
 			s.KeyColumns = strings.Split(value, ",")
 		case "timeless":
 			s.Timeless = true
+		case "whole":
+			s.Whole, s.Table, s.Timeless, s.NewDecoder = true, true, true, engine.RepartitionTableDecoder()
+		case "copies":
+			s.Copies = true
 		case "untimed":
 			s.EventTime = -1
 		default:

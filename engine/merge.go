@@ -19,6 +19,8 @@ import (
 //     maxWait; one that has been read to its end, or is idle, is not.
 //   - A table that is new to the group is first read to where it ended then,
 //     before any row of a stream, however long that takes.
+//   - So is one behind a repartition topic (SourceSpec.Whole): until all tasks
+//     that write it have stamped, which they do when they have read it so far.
 //   - What waits is not processed: not its offset, not its watermark, not its
 //     errors and not its stamps. After a rollback it is read again.
 //
@@ -99,7 +101,7 @@ func (t *Task) next() (next *feed, limit turn, err error) {
 	if limit.time == MaxTime {
 		limit.equal = true
 	}
-	if reading {
+	if reading && !next.unheard() {
 		limit.until = next.first
 	}
 	return next, limit, nil
@@ -140,16 +142,33 @@ func (t *Task) Ends(tp TopicPartition, high Offset) {
 	}
 }
 
-// Merges tells whether the task merges its inputs, so that Ends, ReadFirst and
-// Paused mean anything.
+// Merges tells whether the task merges its inputs, so that Ends and Paused mean
+// anything.
 func (t *Task) Merges() bool { return t.merged != nil }
 
+// ReadsTables tells whether ReadFirst means anything.
+func (t *Task) ReadsTables() bool {
+	return slices.ContainsFunc(t.sub.Sources, func(s *SourceSpec) bool { return s.Table })
+}
+
+// booting tells whether a table that the node's rows come from has yet to be
+// read to where it ended at the start.
+func (t *Task) booting(n *node) bool {
+	for _, in := range t.inputs {
+		if n.from[in.mark] && in.feed.reading() {
+			return true
+		}
+	}
+	return false
+}
+
 // ReadFirst tells where a partition ends that the group has no offset for: of
-// a table everything before that is read before any row of a stream. A
-// partition that streams read, too, is read in order of time.
+// a table everything before that is read before any row of a stream, here or
+// behind a repartition topic (SourceSpec.Whole). A partition that streams read,
+// too, is read in order of time.
 func (t *Task) ReadFirst(tp TopicPartition, high Offset) {
 	f := t.feed(tp)
-	if f == nil || t.merged == nil || slices.ContainsFunc(f.inputs, func(in *input) bool { return !in.spec.Table }) {
+	if f == nil || slices.ContainsFunc(f.inputs, func(in *input) bool { return !in.spec.Table }) {
 		return
 	}
 	f.first = high

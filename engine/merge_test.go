@@ -330,6 +330,44 @@ func TestLaneMerges(t *testing.T) {
 	}
 }
 
+// TestWaitWhole: rows of streams wait, also across a restart, until a table of
+// which each task has a copy has been read to where it ended at the start.
+func TestWaitWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(map[engine.Topic]int{"a": 2, "users": 3})
+		f.withhold = map[engine.Topic]bool{"users": true}
+		for i, line := range []string{"p0 a k@5s", "p1 a k@1s", "p0 users u@30s", "p1 users v@30s", "p2 users w@30s"} {
+			f.feed(parseRow(t, line, int64(i)))
+		}
+		graph := "table users\ncopy all: users\nsub\nsource a\nrepartition all from=0 whole copies\nprobe x: a all"
+		for range 2 {
+			w := workOn(t, f, parseGraph(t, graph))
+			time.Sleep(time.Minute)
+			if got := f.topic("seen"); len(got) > 0 {
+				t.Errorf("without the table: %q", got[0].Value)
+			}
+			if err := w.end(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.mu.Lock()
+		f.withhold = nil
+		f.mu.Unlock()
+		w := workOn(t, f, parseGraph(t, graph))
+		time.Sleep(time.Minute)
+		if err := w.end(); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[engine.Partition]string{}
+		for _, r := range f.topic("seen") {
+			seen[r.Partition] += string(r.Value[:1])
+		}
+		if len(seen) != 2 || seen[0] != "1110" || seen[1] != "1110" {
+			t.Errorf("inputs of the rows seen, in order: %q; want three of the table, then one of the stream", seen)
+		}
+	})
+}
+
 // TestWaitEnds: a partition that is known to have more and does not give it is
 // waited for a quarter of a second, not for ever; a table that is new is.
 func TestWaitEnds(t *testing.T) {

@@ -104,6 +104,9 @@ type Context struct {
 	// clocked tells whether the clock moved the task's watermark to where it is
 	// (close_after_idle), here or upstream (for stamps).
 	clocked func() bool
+	// booting tells whether a table that the operator's rows come from has yet to
+	// be read to where it ended at the start.
+	booting func() bool
 	// Sub and Generation name the sub-topology in stamps.
 	Sub, Generation int
 	// Reach notes that a part of the operator was used (a case of a fold), for

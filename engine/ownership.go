@@ -241,7 +241,7 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored) error {
 	if len(fresh) > 0 {
 		t.Touch() // the first transaction commits the exact start
 	}
-	if t.Merges() {
+	if t.Merges() || t.ReadsTables() && len(fresh) > 0 {
 		if err := l.tellEnds(ctx, t, fresh); err != nil {
 			return err
 		}

@@ -101,6 +101,9 @@ func (p *Plan) inner(topo *Topology) {
 				}
 				n, all := 0, true
 				for _, s := range sub.Sources {
+					if s.Copies {
+						continue // it fits any number
+					}
 					n = max(n, p.tasks[s.Upstream])
 					all = all && p.tasks[s.Upstream] != 0
 				}

@@ -51,6 +51,8 @@ type repartition struct {
 	every   int64 // ms of event time
 	n       int
 	nulls   bool // rows without a key go on, too
+	whole   bool // silent until the task's table has been read to where it ended
+	copies  bool // every row goes to every partition
 	scratch []byte
 
 	// What was stamped last; a rollback makes the stamp go out again.
@@ -102,6 +104,21 @@ func RepartitionNulls(topic Topic, schema *Schema, keyCols []int, names []string
 		op, err := open(ctx)
 		if err == nil {
 			op.(*repartition).nulls = true
+		}
+		return op, err
+	}
+}
+
+// RepartitionWhole is RepartitionAs for a table that is to be there whole before
+// the rows that meet it go (SourceSpec.Whole): the first stamp comes when the
+// task has read it to where it ended at the start. With copies every row goes to
+// every partition.
+func RepartitionWhole(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration, copies bool) func(*Context) (Operator, error) {
+	open := RepartitionAs(topic, schema, keyCols, names, every)
+	return func(ctx *Context) (Operator, error) {
+		op, err := open(ctx)
+		if err == nil {
+			op.(*repartition).whole, op.(*repartition).copies = true, copies
 		}
 		return op, err
 	}
@@ -179,6 +196,12 @@ func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
 		r.ctx.Produce(Record{Topic: r.topic, Partition: Partition(r.ctx.Task % r.n), Value: rec[k:]})
 		return
 	}
+	if r.copies {
+		for p := range r.n {
+			r.ctx.Produce(Record{Topic: r.topic, Partition: Partition(p), Key: rec[:k:k], Value: rec[k:]})
+		}
+		return
+	}
 	r.ctx.Produce(Record{Topic: r.topic, Partition: PartitionOf(rec[:k], r.n), Key: rec[:k:k], Value: rec[k:]})
 }
 
@@ -213,6 +236,9 @@ func (r *repartition) Advance(w int64, _ *Budget, _ Emit) (int64, bool, error) {
 // idleness changed, when the clock begins to move it, and every StampAtLeast.
 // all stamps whatever is not stamped yet.
 func (r *repartition) Flush(now int64, all bool, _ Emit) error {
+	if r.whole && r.ctx.booting != nil && r.ctx.booting() {
+		return nil
+	}
 	w, idle := r.ctx.Watermark(), r.ctx.Idle()
 	clock := idle && r.ctx.clocked != nil && r.ctx.clocked()
 	moved := w > r.stamped && (all || r.stamped == MinTime || w == MaxTime || w-r.stamped >= r.every)

@@ -118,6 +118,9 @@ func ReviewKeys(ctx context.Context, topo *Topology, c Cluster) (keys []KeyRevie
 		first := ""
 		var firstTopic Topic
 		for _, s := range sub.Sources {
+			if s.Copies {
+				continue // it is everywhere
+			}
 			for _, topic := range s.Topics {
 				k := KeyReview{Topic: topic, Family: Partitioners[0].Name}
 				if !s.Repartition {

@@ -157,7 +157,8 @@ func (t *Task) context(n *node, tables []*state.Table) *Context {
 		Count:     t.Stats.count,
 		Watermark: func() int64 { return n.in },
 		Idle:      func() bool { return t.idle(n) }, clocked: func() bool { return t.clocked(n) },
-		Stats: t.Snapshot,
+		booting: func() bool { return t.booting(n) },
+		Stats:   t.Snapshot,
 	}
 }
 
@@ -175,6 +176,7 @@ func (t *Task) Process(rows *Rows) error {
 	}
 	if rows.Len() == 0 {
 		f.position = max(f.position, rows.Next)
+		f.next = f.position
 		return nil
 	}
 	if t.single {
@@ -195,6 +197,7 @@ func (t *Task) straight(f *feed, rows *Rows) error {
 	t.rate.begin(int64(rows.Len()), t.env.Now())
 	t.Stats.pendingIn += int64(rows.Len())
 	f.position = max(rows.Next, Offset(rows.Offsets[rows.Len()-1]+1))
+	f.next = f.position
 	for _, in := range f.inputs {
 		b, err := in.decode(t, rows)
 		if err != nil {

@@ -123,6 +123,11 @@ type SourceSpec struct {
 	// record's key, in Old and all others null. operators.Table makes changes of
 	// them that tell the old row.
 	Table bool
+	// Whole: the table behind a repartition topic is there, as it was at the
+	// start, before rows of streams go. Who writes it is RepartitionWhole.
+	Whole bool
+	// Copies: each partition of the repartition topic has all rows.
+	Copies bool
 	// Timeless sources (tables) hold no watermark back: an operator's watermark
 	// is the least of its other inputs, or of all where all are timeless.
 	Timeless   bool

@@ -83,6 +83,7 @@ type Source struct {
 	LastOnly  bool // validate: columns
 	Errors    *Errors
 	History   time.Duration // of a table
+	Broadcast bool          // of a table: all of it wherever it is joined
 	wire      sourceWire
 	table     bool // under tables:
 	broken    bool // an error was reported that leaves its schema unknown

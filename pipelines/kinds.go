@@ -112,7 +112,7 @@ var kinds = []*Kind{
 		{Name: "message", Type: "text", Default: "the first of the file", Doc: "As of a source."},
 		{Name: "event_time", Type: "column or {field, max_future}", Default: "the record's timestamp", Group: "event_time", Doc: "Which column is the time of a row."},
 		{Name: "history", Type: "duration", Doc: "Keeps versions of a row this long: a stream's row meets the one of its own time, and the newest row is that of the greatest event time. Absent: the row that came last."},
-		{Name: "broadcast", Type: "bool", Default: "false", Doc: "The whole table on every worker, so that a join needs no common key. Not supported yet."},
+		{Name: "broadcast", Type: "bool", Default: "false", Doc: "For small tables: where rows of a stream are joined with it, each task has a copy of the whole table, so that neither side moves and counts of partitions need not match."},
 		{Name: "envelope", Type: "debezium", Doc: "Values are changes of rows; `schema` and `key` are the row's, and deletes delete."},
 		{Name: "csv", Type: "{header, delimiter}", Group: "csv", Doc: "Options of the csv format."},
 		{Name: "validate", Type: "full or columns", Default: "full", Doc: "As of a source."},

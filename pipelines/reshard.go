@@ -10,13 +10,15 @@ import (
 	"github.com/leatstream/leat/operators/expr"
 )
 
-// repartition sends rows of in through a topic, for the transform s; label is
-// the topic's, and what comes behind it begins a sub-topology. names are what the
-// key columns are called on the wire; nil: as they are. With nulls rows without a
-// key go on, too.
-func (b *builder) repartition(s, in *stream, label string, at place, key, names []string, nulls bool) place {
+// repartition sends rows of in through a topic, for the transform s, as a says;
+// what comes behind it begins a sub-topology.
+func (b *builder) repartition(s, in *stream, a arrival, at place, key []string) place {
+	label := a.label
 	every := b.stampEvery(s)
 	notes := []string{"rows move to the partition of " + keyNote(key)}
+	if a.copies {
+		notes = []string{"a copy of each row goes to every partition"}
+	}
 	if every > 0 {
 		notes = append(notes, "watermark stamps every "+formatDuration(every))
 	}
@@ -28,15 +30,20 @@ func (b *builder) repartition(s, in *stream, label string, at place, key, names 
 	errors := b.policy(s)
 	at.sub.Nodes = append(at.sub.Nodes, &engine.NodeSpec{
 		Name: string(topic), Kind: "repartition", Inputs: []int{at.node}, Ports: at.ports(), Schema: at.schema, Table: in.table,
-		New:     repartitioner(topic, at.schema, cols, names, every, nulls),
+		New:     repartitioner(topic, at.schema, cols, every, a),
 		Outputs: []engine.TopicSpec{{Topic: topic, Configs: repartitionConfigs()}},
 		Errors:  errors,
 		Notes:   notes,
 	})
-	b.parts = append(b.parts, fmt.Sprintf("repartition %s by %v: %s", label, key, schemaText(at.schema)))
+	part := fmt.Sprintf("repartition %s by %v: %s", label, key, schemaText(at.schema))
+	if a.copies {
+		part += ", to all"
+	}
+	b.parts = append(b.parts, part)
 	spec := &engine.SourceSpec{
 		Name: label + ".repartition", Topics: []engine.Topic{topic}, Repartition: true,
 		Schema: at.schema, KeyColumns: key, Table: in.table, Timeless: in.timeless, NewDecoder: repartitionDecoder(in.table), EventTime: -1,
+		Whole: a.whole, Copies: a.copies,
 		Watermark: engine.WatermarkSpec{IdleTimeout: defaultIdleTimeout, MaxFuture: defaultMaxFuture},
 		Errors:    errors,
 	}
@@ -78,6 +85,8 @@ type arrival struct {
 	keep     []string       // columns that come along whatever the programs read
 	by       []int          // which of the group decide the partition; nil: all
 	names    []string       // of these, on the wire; nil: as they are
+	whole    bool           // a table that is to be there before the rows that meet it
+	copies   bool           // all of it in every partition
 	nulls    bool           // rows without a key come along
 	schema   *engine.Schema // what is there, where that is more than the input's columns
 }
@@ -185,7 +194,7 @@ func (b *builder) moved(s *stream, a arrival, at place) (arrived, error) {
 			to = append(to, key[i])
 		}
 	}
-	r := arrived{at: b.repartition(s, in, a.label, before, to, a.names, a.nulls)}
+	r := arrived{at: b.repartition(s, in, a, before, to)}
 	for i, g := range a.group {
 		r.group = append(r.group, groupColumn{name: g.name, from: r.at.schema.Lookup(key[i])})
 	}

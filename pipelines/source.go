@@ -78,9 +78,7 @@ func (l *loader) table(pr pair) *Source {
 	l.eventTime(s, f.get("event_time"))
 	s.History = l.span(f.get("history"), time.Millisecond)
 	if v := f.get("broadcast"); v != nil {
-		if all, ok := l.bool(v); ok && all {
-			l.unsupported(v, "broadcast: true")
-		}
+		s.Broadcast, _ = l.bool(v)
 	}
 	if v := f.get("validate"); v != nil {
 		how, _ := l.oneOf(v, "full", "columns")

@@ -51,6 +51,7 @@ const (
 // sidePlan is how the rows of one side come to where the other's are.
 type sidePlan struct {
 	reshard bool
+	copies  bool     // to every partition
 	by      []int    // which columns of the key decide the partition
 	names   []string // what they are called on the wire
 }
@@ -317,6 +318,8 @@ func (s *joinStep) plan(d *derivation) {
 	}
 	s.left, s.other = sidePlan{}, sidePlan{}
 	switch {
+	case s.form == streamTable && right.source != nil && right.source.Broadcast:
+		s.other = sidePlan{reshard: true, copies: true, by: all, names: rnames}
 	case l != nil && r != nil && slices.Equal(l, r) && (len(l) <= 1 || slices.Equal(left.wire, right.wire)):
 	case r != nil:
 		s.left = sidePlan{reshard: true, by: r, names: right.wire}

@@ -32,7 +32,7 @@ func (s *joinStep) build(b *builder, d *derivation, at []place) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	r, err := b.arrive(d.out, arrival{in: right, label: name + "-right", reshard: s.other.reshard, by: s.other.by, names: s.other.names, group: s.right, keep: only(b.need[right], right.schema), nulls: s.Kind == operators.OuterJoin}, table)
+	r, err := b.arrive(d.out, arrival{in: right, label: name + "-right", reshard: s.other.reshard, by: s.other.by, names: s.other.names, whole: s.form == streamTable && right.timeless, copies: s.other.copies, group: s.right, keep: only(b.need[right], right.schema), nulls: s.Kind == operators.OuterJoin}, table)
 	if err != nil {
 		return place{}, err
 	}
@@ -166,7 +166,7 @@ func (b *builder) version(d *derivation, at place) place {
 // the newest version of each row winning.
 func (b *builder) settle(d *derivation, at place) (place, error) {
 	left := d.in[0]
-	back := b.repartition(d.out, &stream{table: true, timeless: left.timeless && d.in[1].timeless}, d.out.id()+"-back", at, left.group, nil, false)
+	back := b.repartition(d.out, &stream{table: true, timeless: left.timeless && d.in[1].timeless}, arrival{label: d.out.id() + "-back"}, at, left.group)
 	version := back.schema.Lookup(operators.VersionColumn)
 	if version < 0 {
 		return at, fmt.Errorf("the column %q is not there", operators.VersionColumn)

@@ -68,5 +68,5 @@ func (s *rekeyStep) build(b *builder, d *derivation, at []place) (place, error) 
 	if err != nil {
 		return place{}, err
 	}
-	return b.repartition(d.out, d.in[0], d.out.id(), next, d.out.key, nil, false), nil
+	return b.repartition(d.out, d.in[0], arrival{label: d.out.id()}, next, d.out.key), nil
 }

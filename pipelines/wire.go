@@ -146,11 +146,14 @@ func (c *AggregateColumn) text() string {
 	return s
 }
 
-func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, names []string, every time.Duration, nulls bool) func(*engine.Context) (engine.Operator, error) {
-	if nulls {
-		return engine.RepartitionNulls(topic, schema, key, names, every)
+func repartitioner(topic engine.Topic, schema *engine.Schema, key []int, every time.Duration, a arrival) func(*engine.Context) (engine.Operator, error) {
+	switch {
+	case a.whole:
+		return engine.RepartitionWhole(topic, schema, key, a.names, every, a.copies)
+	case a.nulls:
+		return engine.RepartitionNulls(topic, schema, key, a.names, every)
 	}
-	return engine.RepartitionAs(topic, schema, key, names, every)
+	return engine.RepartitionAs(topic, schema, key, a.names, every)
 }
 
 func repartitionDecoder(table bool) func() engine.Decoder {
