@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/leatstream/leat/connectors/sse"
@@ -72,10 +73,11 @@ var errSeal = errors.New("it was not made here, or with a key that is no longer 
 const maxSealed = 8 << 10
 
 func (s *sealer) open(use, text string, v any) error {
-	if len(text) > maxSealed {
+	// The decoder skips line ends.
+	if len(text) > maxSealed || strings.ContainsAny(text, "\r\n") {
 		return errSeal
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return errSeal
 	}
