@@ -12,7 +12,7 @@ import (
 )
 
 // Clients that join at any moment between two writes miss nothing.
-func TestJoiningBetweenSnapshotAndDelta(t *testing.T) {
+func TestTrap07JoiningClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		topic := newMemory(3)
 		w := newWorld(t, topic, Options{}, boardSpec(3))
@@ -46,7 +46,7 @@ func TestJoiningBetweenSnapshotAndDelta(t *testing.T) {
 }
 
 // A cut at any byte loses nothing: the cursor moves with the last block only.
-func TestCutAtAnyByte(t *testing.T) {
+func TestTrap05CutAtAnyByte(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		topic := newMemory(2)
 		pad := strings.Repeat("x", 20000)

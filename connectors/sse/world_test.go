@@ -199,6 +199,12 @@ func boardSpec(parts int) engine.ViewSpec {
 
 func newWorld(t *testing.T, topic *memory, o Options, specs ...engine.ViewSpec) *world {
 	t.Helper()
+	return newWorldOf(t, topic, topic, o, specs...)
+}
+
+// newWorldOf reads topic through another Tailer.
+func newWorldOf(t *testing.T, tailer Tailer, topic *memory, o Options, specs ...engine.ViewSpec) *world {
+	t.Helper()
 	w := &world{t: t, topic: topic, count: &counts{}, dial: make(chan net.Conn)}
 	o.Metrics = w.count
 	o.Log = slog.New(slog.DiscardHandler)
@@ -208,7 +214,7 @@ func newWorld(t *testing.T, topic *memory, o Options, specs ...engine.ViewSpec) 
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = w.hub.Run(ctx, topic) })
+	wg.Go(func() { _ = w.hub.Run(ctx, tailer) })
 	handler := w.hub.Handler()
 	if err := CheckMiddleware(handler); err != nil {
 		t.Fatal(err)
