@@ -147,7 +147,13 @@ export class Card {
     const version = this.face.alwaysOn ? store.markAt : store.version + (store.seen?.keep ? 0.5 : 0);
     if (this.drawn === version && this.drawnStore === store) return;
     const now = performance.now();
-    if (now < this.next) return this.page.wake(); // a dear one is drawn less often
+    if (now < this.next) { // a dear one is drawn less often
+      this.later ??= setTimeout(() => {
+        this.later = null;
+        this.page.wake();
+      }, this.next - now);
+      return;
+    }
     this.drawn = version;
     this.drawnStore = store;
     this.seen ||= store.ready; // it has shown rows once

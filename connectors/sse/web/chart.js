@@ -258,16 +258,29 @@ export class Chart extends Plot {
   }
 }
 
+const sizes = new WeakMap(); // canvas → its size, known without laying out
+
+// sized calls draw when a canvas has got another size.
+export function sized(canvas, draw) {
+  new ResizeObserver(([e]) => {
+    sizes.set(canvas, { width: e.contentRect.width, height: e.contentRect.height });
+    draw();
+  }).observe(canvas);
+}
+
 // spark draws a small line without axes into a canvas: the same marks as a
 // chart's.
 export function spark(canvas, points, color, zero = false) {
-  const { clientWidth: width, clientHeight: height } = canvas;
+  const { width, height } = sizes.get(canvas) ?? {};
   if (!width || !height) return;
   const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
   const c = canvas.getContext('2d');
   c.setTransform(ratio, 0, 0, ratio, 0, 0);
+  c.clearRect(0, 0, width, height);
   const known = points.filter((p) => p.y != null);
   if (known.length < 2) return;
   let low = Math.min(...known.map((p) => p.y)), high = Math.max(...known.map((p) => p.y));

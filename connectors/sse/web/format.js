@@ -64,7 +64,7 @@ function withUnit(text, unit) {
 // Times. zone is undefined (local) or 'UTC'; setZone switches all of them.
 let zone;
 let formats = {};
-export function setZone(z) { zone = z; formats = {}; }
+export function setZone(z) { zone = z; formats = {}; stamps.clear(); }
 
 function format(name, options) {
   return formats[name] ??= new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone, hourCycle: 'h23' });
@@ -73,7 +73,18 @@ function format(name, options) {
 export const clock = (ms) => ms == null ? '–' : format('clock', { hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(ms);
 export const minute = (ms) => format('minute', { hour: '2-digit', minute: '2-digit' }).format(ms);
 export const day = (ms) => format('day', { month: 'short', day: 'numeric' }).format(ms);
-export const stamp = (ms) => ms == null ? '–' : format('stamp', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(ms);
+// A table writes the same few instants again and again.
+const stamps = new Map();
+export function stamp(ms) {
+  if (ms == null) return '–';
+  let text = stamps.get(ms);
+  if (text === undefined) {
+    if (stamps.size > 5000) stamps.clear();
+    stamps.set(ms, text = stampFormat(ms));
+  }
+  return text;
+}
+const stampFormat = (ms) => format('stamp', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(ms);
 
 // since is a span of time for a badge: 0.8 s, 12 s, 4 min, 3 h, 2 d.
 export function since(ms) {

@@ -10,6 +10,7 @@ import { pack, panelsOf } from './layout.js';
 import { element } from './menu.js';
 import { Notify } from './notify.js';
 import { Past } from './past.js';
+import { forgetInk } from './plot.js';
 import { Session } from './session.js';
 import { keysOf } from './shape.js';
 import { Shared } from './share.js';
@@ -58,8 +59,20 @@ class Page {
     this.pointed = time;
     for (const c of this.cards) if (c.face !== from && !c.back) c.face.cursor?.(time);
   }
-  wake() { this.dirty = true; }
-  wakeCard(card) { card.drawn = -1; this.dirty = true; }
+  // wake asks for one animation frame; where nothing happens there is none.
+  wake() {
+    this.dirty = true;
+    if (this.asked) return;
+    this.asked = true;
+    requestAnimationFrame(() => {
+      this.asked = false;
+      this.frame();
+    });
+  }
+  wakeCard(card) {
+    card.drawn = -1;
+    this.wake();
+  }
   streamOf(view) { return this.streams.get(view); }
   stores() { return [...this.streams.keys()].map((name) => this.storeOf(name)); }
 
@@ -109,8 +122,6 @@ class Page {
     if (board.views.length === 0) this.say('This pipeline has no live view yet.');
     else if (!this.cards.length) this.say(`There is no panel ${this.state.panel} on this dashboard.`);
     setInterval(() => this.tick(), 250);
-    const frame = () => { this.frame(); requestAnimationFrame(frame); };
-    requestAnimationFrame(frame);
     this.notify.look();
     this.session.check();
   }
@@ -162,7 +173,7 @@ class Page {
       onEvent: (kind, data) => {
         if (!stream.store.apply(kind, data, this.now())) return stream.client.restart();
         if (kind === 'hello' || kind === 'ready') { stream.keepFor = null; this.past.offer(); }
-        this.dirty = true;
+        this.wake();
       },
       onState: (state) => {
         if (state === 'reconnecting' && (stream.client.failures > 1 || stream.client.status === 401)) this.session.check();
@@ -216,11 +227,12 @@ class Page {
     this.bar.show(truth, { paused: this.paused, held, now, past: on ? { at, speed, playing } : null });
     document.body.classList.toggle('unsure', !on && !['live', 'catching up', 'connecting'].includes(truth.state));
     document.body.classList.toggle('loading', this.past.loading);
-    this.scrolling = !this.still && !this.paused && !on && truth.state === 'live';
+    this.scrolling = !this.still && !this.paused && !on && truth.state === 'live' && !document.hidden;
+    if (this.scrolling) this.wake();
     if (Math.floor(now / 1000) !== this.second) {
       this.second = Math.floor(now / 1000);
       if (this.past.span) this.past.show();
-      this.controls.offer();
+      if (this.second % 5 === 0) this.controls.offer();
     }
   }
 
@@ -230,14 +242,14 @@ class Page {
     const now = performance.now();
     const until = now + (this.cards.some((c) => !c.seen) ? 40 : Math.max(4, Math.min(16, (now - (this.framed ?? now)) / 4)));
     this.framed = now;
-    if (this.scrolling && !document.hidden) {
+    if (this.scrolling) {
       this.scrolling = false;
       for (const c of this.cards) if (!c.back && !c.frozen) c.face.scroll?.();
     }
     if (!this.dirty) return;
     this.dirty = false;
     for (let n = 0; n < this.cards.length; n++) {
-      if (n && performance.now() > until) { this.dirty = true; return; }
+      if (n && performance.now() > until) return this.wake();
       const card = this.cards[this.turn = (this.turn + 1) % this.cards.length];
       if (this.streams.has(card.panel.view)) card.draw(this.storeOf(card.panel.view));
     }
@@ -245,8 +257,12 @@ class Page {
 
   repaint() {
     this.palette = [];
-    for (const c of this.cards) c.drawn = -1, c.next = 0;
-    this.dirty = true;
+    forgetInk();
+    for (const c of this.cards) {
+      c.drawn = -1;
+      c.next = 0;
+    }
+    this.wake();
   }
 
   pause(on) {

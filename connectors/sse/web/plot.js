@@ -20,6 +20,10 @@ export function timesOf(from, to, n) {
 // timeLabel writes an instant as finely as an axis of this step needs it.
 export const timeLabel = (t, step) => step >= 86400000 ? day(t) : step >= 60000 ? minute(t) : clock(t);
 
+// Colours are asked for once until they change.
+let inks = 0;
+export function forgetInk() { inks++; }
+
 export class Plot {
   // host is the element to fill; name is what a screen reader says.
   constructor(host, name, { onCursor = () => {} } = {}) {
@@ -44,7 +48,11 @@ export class Plot {
   }
 
   watch() {
-    new ResizeObserver(() => this.draw()).observe(this.host);
+    // The size is kept: to read it in the midst of drawing would lay out anew.
+    new ResizeObserver(([e]) => {
+      this.size = { width: e.contentRect.width, height: e.contentRect.height };
+      this.draw();
+    }).observe(this.host);
     this.canvas.addEventListener('pointermove', (e) => this.point(this.timeAt(e.offsetX), e.offsetY));
     this.canvas.addEventListener('pointerleave', () => this.point(this.held));
     this.canvas.addEventListener('click', () => this.hold());
@@ -150,7 +158,7 @@ export class Plot {
 
   // draw is called on an animation frame, by its panel, or when the host grows.
   draw() {
-    const { clientWidth: width, clientHeight: height } = this.host;
+    const { width, height } = this.size ?? {};
     if (!width || !height) return;
     const ratio = window.devicePixelRatio || 1;
     if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
@@ -160,15 +168,21 @@ export class Plot {
     const c = this.canvas.getContext('2d');
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
     c.clearRect(0, 0, width, height);
-    const css = getComputedStyle(this.host);
-    const ink = (name) => css.getPropertyValue(name).trim();
-    this.ink = { grid: ink('--grid'), text: ink('--muted'), line: ink('--edge'), card: ink('--card'), strong: ink('--text') };
+    if (this.inked !== inks) this.dip();
     this.width = width;
-    c.font = '11px ' + css.fontFamily;
+    c.font = this.ink.font;
     const scale = this.scale(c, width, height);
     this.left = scale.left;
     this.paint(c, scale);
     this.hover(c, scale);
+  }
+
+  dip() {
+    const css = getComputedStyle(this.host);
+    const ink = (name) => css.getPropertyValue(name).trim();
+    this.inked = inks;
+    this.ink = { grid: ink('--grid'), text: ink('--muted'), line: ink('--edge'), card: ink('--card'), strong: ink('--text'), font: '11px ' + css.fontFamily,
+      ramp: ['--h1', '--h2', '--h3', '--h4', '--h5', '--h6', '--h7'].map(ink) };
   }
 
   // times writes the axis of time below.

@@ -99,12 +99,10 @@ class Heat extends Plot {
     const { low = 0, high = 1, histogram } = this.data;
     let share = (v - low) / (high - low || 1);
     if (histogram) share = Math.sqrt(share); // the rare ones should be seen
-    return this.ramp[Math.round(Math.max(0, Math.min(1, share)) * (this.ramp.length - 1))];
+    return this.ink.ramp[Math.round(Math.max(0, Math.min(1, share)) * (this.ink.ramp.length - 1))];
   }
 
   paint(c, s) {
-    const css = getComputedStyle(this.host);
-    this.ramp = ['--h1', '--h2', '--h3', '--h4', '--h5', '--h6', '--h7'].map((n) => css.getPropertyValue(n).trim());
     c.textBaseline = 'middle';
     c.textAlign = 'right';
     c.fillStyle = this.ink.text;

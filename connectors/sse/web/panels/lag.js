@@ -1,4 +1,4 @@
-import { spark } from '../chart.js';
+import { sized, spark } from '../chart.js';
 import { clock, since } from '../format.js';
 
 // How far the view is behind, over the last minutes that this page has seen,
@@ -24,7 +24,7 @@ export class Lag {
       this.list.append(dt, dd);
       this.facts[name] = dd;
     }
-    new ResizeObserver(() => this.line()).observe(this.canvas);
+    sized(this.canvas, () => this.line());
   }
 
   draw(store) {

@@ -1,4 +1,4 @@
-import { spark } from '../chart.js';
+import { sized, spark } from '../chart.js';
 import { clock, full, short } from '../format.js';
 import { unitOf } from '../layout.js';
 import { stat } from '../shape.js';
@@ -24,7 +24,7 @@ export class Stat {
     this.canvas.setAttribute('aria-hidden', 'true');
     row.append(this.value, this.change);
     card.body.append(row, this.canvas);
-    new ResizeObserver(() => this.line()).observe(this.canvas);
+    sized(this.canvas, () => this.line());
   }
 
   draw(store) {
@@ -49,7 +49,8 @@ export class Stat {
     this.shownAt = last?.x ?? null;
     this.store = store;
     this.points = shown.slice(-60);
-    this.value.textContent = short(last?.y, this.unit);
+    const text = short(last?.y, this.unit);
+    if (this.value.textContent !== text) this.value.textContent = text;
     this.value.title = last ? full(last.y, this.unit) : '';
     this.delta(last, before, store);
     this.line();

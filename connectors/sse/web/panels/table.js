@@ -25,8 +25,20 @@ export class Table {
     table.append(this.head, this.body);
     this.box.append(table);
     card.body.append(this.box);
-    this.box.addEventListener('scroll', () => this.show());
-    new ResizeObserver(() => this.show()).observe(this.box);
+    // Where it stands and how high it is are kept: to read them in the midst of
+    // drawing would lay out anew.
+    this.top = 0;
+    this.height = 0;
+    [this.above, this.below] = [blank(), blank()];
+    this.pool = []; // rows of the page, used again
+    this.box.addEventListener('scroll', () => {
+      this.top = this.box.scrollTop;
+      this.show();
+    });
+    new ResizeObserver(([e]) => {
+      this.height = e.contentRect.height;
+      this.show();
+    }).observe(this.box);
   }
 
   draw(store) {
@@ -87,41 +99,63 @@ export class Table {
       if (c.name === sort?.name) th.setAttribute('aria-sort', sort.down ? 'descending' : 'ascending');
       else th.removeAttribute('aria-sort');
     });
-    const from = Math.max(0, Math.floor(this.box.scrollTop / rowHeight) - spare);
-    const to = Math.min(this.list.length, from + Math.ceil((this.box.clientHeight || 320) / rowHeight) + 2 * spare);
+    const from = Math.max(0, Math.min(this.list.length - 1, Math.floor(this.top / rowHeight) - spare));
+    const to = Math.min(this.list.length, from + Math.ceil((this.height || 320) / rowHeight) + 2 * spare);
     this.table.setAttribute('aria-rowcount', String(this.list.length + 1));
-    const rows = [gap(from)];
-    for (let i = from; i < to; i++) rows.push(this.row(this.list[i], i));
-    rows.push(gap(this.list.length - to));
-    this.body.replaceChildren(...rows.filter(Boolean));
+    const rows = [gap(this.above, from)];
+    for (let i = from; i < to; i++) rows.push(this.row(this.pool[i - from] ??= document.createElement('tr'), this.list[i], i));
+    rows.push(gap(this.below, this.list.length - to));
+    const want = rows.filter(Boolean), has = this.body.children;
+    if (want.length !== has.length || want.some((tr, i) => tr !== has[i])) this.body.replaceChildren(...want);
   }
 
-  row(row, i) {
-    const tr = document.createElement('tr');
-    tr.setAttribute('aria-rowindex', String(i + 2));
-    if (this.store.hello?.windowed && isOpen(row, this.store.watermark)) tr.className = 'open';
-    for (const c of this.columns) {
-      const td = document.createElement('td');
-      td.className = side(c.type);
-      const name = c.type === 'int' && /(^|_)(id|number|no)$/.test(c.name); // a number that only names
-      const text = name && row[c.name] != null ? String(row[c.name]) : cell(row[c.name], c.type, c.name === this.panel.value ? this.unit : '');
-      const list = Array.isArray(row[c.name]) && row[c.name].length && row[c.name][0]?.le !== undefined ? bins(row[c.name]) : null;
-      td.textContent = list ? `${list.reduce((n, b) => n + b.count, 0).toLocaleString()} values in ${list.length} bins` : text;
-      if (text.length > 24) td.title = text;
-      tr.append(td);
-    }
+  // row fills in a row of the page with one of the view.
+  row(tr, row, i) {
+    set(tr, 'aria-rowindex', String(i + 2));
+    const name = this.store.hello?.windowed && isOpen(row, this.store.watermark) ? 'open' : '';
+    if (tr.className !== name) tr.className = name;
+    while (tr.childElementCount > this.columns.length) tr.lastChild.remove();
+    this.columns.forEach((c, n) => {
+      let td = tr.children[n];
+      if (!td) tr.append(td = document.createElement('td'));
+      const { text, title } = this.cell(row[c.name], c);
+      if (td.textContent !== text) td.textContent = text;
+      if (td.className !== side(c.type)) td.className = side(c.type);
+      set(td, 'title', title);
+    });
     return tr;
   }
+
+  // cell writes a value. Some ints only name something: they have no commas.
+  cell(v, c) {
+    const list = Array.isArray(v) && v[0]?.le !== undefined ? bins(v) : null;
+    if (list) return { text: `${list.reduce((n, b) => n + b.count, 0).toLocaleString()} values in ${list.length} bins`, title: null };
+    const names = c.type === 'int' && /(^|_)(id|number|no)$/.test(c.name) && v != null;
+    const text = names ? String(v) : cell(v, c.type, c.name === this.panel.value ? this.unit : '');
+    return { text, title: text.length > 24 ? text : null };
+  }
+}
+
+function set(el, name, value) {
+  if (value == null) {
+    if (el.hasAttribute(name)) el.removeAttribute(name);
+  } else if (el.getAttribute(name) !== value) el.setAttribute(name, value);
 }
 
 const side = (type) => type === 'int' || type === 'double' ? 'num' : type === 'timestamp' ? 'when' : '';
 
-function gap(n) {
+// gap is an empty row that stands for n others.
+function gap(tr, n) {
   if (n <= 0) return null;
+  const height = n * rowHeight + 'px';
+  if (tr.firstChild.style.height !== height) tr.firstChild.style.height = height;
+  return tr;
+}
+
+function blank() {
   const tr = document.createElement('tr');
   tr.setAttribute('aria-hidden', 'true');
   const td = document.createElement('td');
-  td.style.height = n * rowHeight + 'px';
   td.className = 'gap';
   tr.append(td);
   return tr;

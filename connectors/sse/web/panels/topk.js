@@ -30,9 +30,17 @@ export class TopK {
     this.card.note((at ? 'window to ' + clock(at) : '') + (rest ? `${at ? ' · ' : ''}and ${rest} more` : ''), pointed != null && at === pointed);
     const held = this.list.matches(':hover, :focus-within') || this.page.now() - this.moved < 1000;
     const order = held ? this.keepPlaces(items) : items;
-    if (held && this.page.now() - this.moved < 1000) this.page.wake(); // once more, when it may
+    if (held && order.map((i) => i.name).join() !== items.map((i) => i.name).join()) this.later();
     if (!held && order.map((i) => i.name).join('\0') !== this.names) this.moved = this.page.now();
     this.place(order);
+  }
+
+  // later draws once more, when places may change.
+  later() {
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      this.page.wakeCard(this.card);
+    }, 1000);
   }
 
   // keepPlaces gives the rows as they stand, with new values; who is gone
@@ -44,25 +52,28 @@ export class TopK {
   }
 
   place(items) {
-    const was = new Map([...this.rows].map(([name, r]) => [name, r.li.offsetTop]));
+    const names = items.map((i) => i.name).join('\0');
+    const moved = names !== this.names;
+    // To ask where rows stand costs a layout: only where they will move.
+    const was = moved && !this.page.still ? new Map([...this.rows].map(([name, r]) => [name, r.li.offsetTop])) : null;
     const max = Math.max(...items.map((i) => Math.abs(i.value ?? 0)), 0) || 1;
     const rows = new Map();
     items.forEach((item, i) => {
       const row = this.rows.get(item.name) ?? this.row(item.name);
       rows.set(item.name, row);
-      row.rank.textContent = String(i + 1);
-      row.value.textContent = short(item.value, this.unit);
+      text(row.rank, String(i + 1));
+      text(row.value, short(item.value, this.unit));
       row.value.title = full(item.value, this.unit);
-      row.bar.style.width = Math.max(0.5, Math.abs(item.value ?? 0) / max * 100) + '%';
+      const width = Math.max(0.5, Math.abs(item.value ?? 0) / max * 100).toFixed(2) + '%';
+      if (row.width !== width) row.bar.style.width = row.width = width;
       row.li.classList.toggle('gone', item.value == null);
     });
-    const names = items.map((i) => i.name).join('\0');
-    if (names !== this.names) {
+    if (moved) {
       this.names = names;
       this.list.replaceChildren(...[...rows.values()].map((r) => r.li));
     }
     this.rows = rows;
-    if (this.page.still) return;
+    if (!was) return;
     for (const [name, row] of rows) {
       const from = was.get(name), to = row.li.offsetTop;
       if (from != null && from !== to) row.li.animate([{ transform: `translateY(${from - to}px)` }, { transform: 'none' }], { duration: 200, easing: 'ease-out' });
@@ -88,3 +99,5 @@ export class TopK {
     return { li, rank, value, bar };
   }
 }
+
+function text(el, value) { if (el.textContent !== value) el.textContent = value; }
