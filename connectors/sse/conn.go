@@ -21,9 +21,10 @@ type conn struct {
 	out   transport
 	gone  <-chan struct{}
 
-	version uint64 // of the table, as the client has it
-	seq     uint64 // of the last mark written
-	news    bool   // a frame with rows, or a snapshot, was written
+	version  uint64 // of the table, as the client has it
+	seq      uint64 // of the last mark written
+	watchers *block // the last presence written
+	news     bool   // a frame with rows, or a snapshot, was written
 }
 
 // Why a stream ends, or does not begin: the reason of its drain event.
@@ -107,6 +108,7 @@ func (h *Hub) stream(r *http.Request, v *view, f filter, out transport) (why str
 	defer leave()
 	h.metrics.Connections(v.name, 1)
 	defer h.metrics.Connections(v.name, -1)
+	defer h.presence.watch(v.name, viewer)()
 	retry := h.between(2*time.Second, 5*time.Second).Milliseconds()
 	if !out.write(&block{text: fmt.Appendf(nil, "retry: %d\n\n", retry)}) {
 		return ""
@@ -261,6 +263,11 @@ func (c *conn) follow(b *beat) bool {
 	c.seq = b.seq
 	if !c.out.write(b.mark) {
 		return false
+	}
+	if w := c.view.watchers.Load(); w != nil && w != c.watchers {
+		if c.watchers = w; !c.out.write(w) {
+			return false
+		}
 	}
 	// Marks move offsets too: let the cursor follow, unless the client is
 	// already beyond this beat.

@@ -62,6 +62,15 @@ type Options struct {
 	// MaxReplays bounds the streams that show the past; default 8. Each reads the
 	// brokers for itself, and has a table of its own.
 	MaxReplays int
+	// Node is this node's name among the others; default random.
+	Node string
+	// Presence is how nodes tell each other who watches; default: they do not.
+	Presence Presence
+	// PresenceNames shows viewers' names to others who may see the same view;
+	// default: how many there are.
+	PresenceNames bool
+	// Ops describes the workers for operators, as JSON; nil: there are none.
+	Ops func(ctx context.Context) any
 	// Heartbeat is the time between comment lines, which keep proxies from
 	// closing a stream; default 15 s.
 	Heartbeat time.Duration
@@ -95,8 +104,9 @@ type Hub struct {
 	node   string        // random: tells this hub's versions from another's
 	scans  chan struct{} // places for queries that copy a whole table
 
-	source  Tailer // while Run runs
-	replays int    // running
+	source   Tailer // while Run runs
+	replays  int    // running
+	presence *presence
 }
 
 // served is a view and what runs it.
@@ -143,8 +153,14 @@ func NewHub(o Options) *Hub {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	return &Hub{opts: o, log: o.Log, metrics: o.Metrics, views: map[string]*served{}, boards: map[string]*board{},
-		drain: make(chan struct{}), empty: make(chan struct{}), node: strconv.FormatUint(rand.Uint64(), 36), scans: make(chan struct{}, maxScans)}
+	node := strconv.FormatUint(rand.Uint64(), 36)
+	if o.Node == "" {
+		o.Node = node
+	}
+	h := &Hub{opts: o, log: o.Log, metrics: o.Metrics, views: map[string]*served{}, boards: map[string]*board{},
+		drain: make(chan struct{}), empty: make(chan struct{}), node: node, scans: make(chan struct{}, maxScans)}
+	h.presence = newPresence(h)
+	return h
 }
 
 // Add serves a view, and gives its pipeline a dashboard (JSON; nil: one is
@@ -224,6 +240,7 @@ func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
 		h.start(h.views[name])
 	}
 	h.mu.Unlock()
+	wg.Go(func() { h.presence.run(ctx) })
 
 	<-ctx.Done()
 	h.mu.Lock()

@@ -28,6 +28,7 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
+	defer h.presence.watch(v.name, viewer)()
 	limit := time.NewTimer(pollFor)
 	defer limit.Stop()
 	out := &gathered{}
@@ -96,6 +97,7 @@ func (g *gathered) write(b *block) bool {
 	switch b.kind() {
 	case "mark":
 		g.mark = b
+	case "presence": // no news; who polls may ask /v1/presence
 	case "":
 		g.cursor = b
 	default:

@@ -101,6 +101,18 @@ var routes = []route{
 		answers: []reply{{200, "The dashboard.", []string{jsonType}, "Dashboard"}, {404, "There is no such dashboard here.", []string{jsonType}, "Error"}},
 	},
 	{
+		pattern: "GET /v1/presence/{pipeline}/{sink}", id: "whoWatches", summary: "Who is watching a view, on all nodes",
+		doc:     "A viewer counts once a node, of nobody in particular each stream counts. Names are there where the server's config shows them.",
+		params:  []param{ticketParam},
+		answers: []reply{{200, "How many, and on which nodes.", []string{jsonType}, "Presence"}, noSuchView},
+	},
+	{
+		pattern: "GET /v1/ops", id: "ops", summary: "How the workers are",
+		doc:     "On the admin address; here only for operators, as the config names them.",
+		params:  []param{ticketParam},
+		answers: []reply{{200, "Pipelines, their tasks and dead letters.", []string{jsonType}, "Ops"}, {404, "Whoever asks is no operator, or no worker runs here.", []string{jsonType}, "Error"}},
+	},
+	{
 		pattern: "GET /v1/openapi.json", id: "openAPI", summary: "This document",
 		answers: []reply{{200, "OpenAPI 3.1.", []string{jsonType}, ""}},
 	},
@@ -150,4 +162,7 @@ var schemas = object{
 	"Message":    fields([]string{"event", "data"}, object{"event": textSchema, "data": object{"type": "object"}, "id": textSchema}),
 	"Messages":   listOf(ref("Message")),
 	"Dashboards": listOf(ref("Dashboard")),
+	"Presence": fields([]string{"view", "count", "nodes", "at"}, object{"view": textSchema, "count": wholeSchema, "principals": listOf(textSchema), "at": wholeSchema,
+		"nodes": listOf(fields([]string{"node", "count"}, object{"node": textSchema, "count": wholeSchema, "principals": listOf(textSchema)}))}),
+	"Ops": fields([]string{"pipelines"}, object{"node": textSchema, "pipelines": listOf(object{"type": "object"})}),
 }

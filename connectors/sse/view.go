@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/leatstream/leat/engine"
@@ -41,6 +42,8 @@ type view struct {
 	seq    uint64                             // number of the last mark
 	groups map[string]*group
 	replay time.Duration // for so long the topic is not compacted
+
+	watchers atomic.Pointer[block] // who watches, as clients are told; nil: not known yet
 }
 
 func newView(spec engine.ViewSpec, o *Options) *view {

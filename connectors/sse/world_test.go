@@ -448,13 +448,13 @@ func (c *client) table() map[string]string {
 	return maps.Clone(c.rows)
 }
 
-// kinds lists the events so far, without marks.
+// kinds lists the events so far, without marks and presence.
 func (c *client) kinds() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var k []string
 	for _, e := range c.events {
-		if e.kind != "mark" && e.kind != "" {
+		if e.kind != "mark" && e.kind != "presence" && e.kind != "" {
 			k = append(k, e.kind)
 		}
 	}
