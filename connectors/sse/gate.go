@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/leatstream/leat/engine"
@@ -114,7 +115,7 @@ func (h *Hub) filterOf(r *http.Request, v *view, right string) (filter, error) {
 		viewer := ViewerOf(r.Context())
 		claims := map[string]any{}
 		if viewer != nil && viewer.Claims != nil {
-			claims = viewer.Claims
+			claims = mentioned(viewer.Claims, right)
 		}
 		if h.opts.Compile == nil {
 			return filter{}, fmt.Errorf("read the view: this server cannot tell which rows are yours")
@@ -126,4 +127,18 @@ func (h *Hub) filterOf(r *http.Request, v *view, right string) (filter, error) {
 		f.canon += "\x02" + right + "\x02" + canonical(claims)
 	}
 	return f, nil
+}
+
+// mentioned keeps the claims whose names stand in an expression: people who
+// differ in nothing else see the same rows and share their encoding, and a row
+// is not held against all that is known of somebody. A name that an expression
+// puts together is not there for it.
+func mentioned(claims map[string]any, where string) map[string]any {
+	kept := map[string]any{}
+	for name, value := range claims {
+		if strings.Contains(where, name) {
+			kept[name] = value
+		}
+	}
+	return kept
 }
