@@ -15,7 +15,7 @@ import { FetchSource } from './source.js';
 const kinds = ['hello', 'snapshot', 'ready', 'delta', 'mark', 'drain', 'presence', 'clock', 'done', 'error'];
 const helloWithin = 5000;    // ms; a stream silent for longer is held back by something
 const shortLife = 1000;      // ms; a stream that ends sooner was cut
-const silence = 20000;       // ms; marks come each second: the line is dead
+const silent = 20000;        // ms; marks come each second: the line is dead
 const pollFor = 5 * 60000;   // ms until streaming is tried again
 const strikes = 3;           // short or silent streams until polling
 
@@ -27,11 +27,11 @@ export class Client {
   // gives it; transport is 'sse', 'poll' or 'ws'; headers go with requests
   // where a browser's EventSource is not used (it has none); resume: false
   // never sends a cursor, for a path that says itself where to go on.
-  constructor(path, { onEvent = () => {}, onState = () => {}, transport = 'sse', headers, cursor = '', resume = true,
+  constructor(path, { onEvent = () => {}, onState = () => {}, transport = 'sse', headers, cursor = '', resume = true, silence = silent,
     EventSource = headers || !globalThis.EventSource ? FetchSource : globalThis.EventSource,
     WebSocket = globalThis.WebSocket, fetch = globalThis.fetch, random = Math.random, now = Date.now,
     setTimeout = globalThis.setTimeout.bind(globalThis), clearTimeout = globalThis.clearTimeout.bind(globalThis) } = {}) {
-    Object.assign(this, { path, onEvent, onState, transport, headers, cursor, resume, EventSource, WebSocket, fetch, random, now, setTimeout, clearTimeout });
+    Object.assign(this, { path, onEvent, onState, transport, headers, cursor, resume, silence, EventSource, WebSocket, fetch, random, now, setTimeout, clearTimeout });
     this.wanted = transport;
     this.failures = 0;   // in a row, without a hello
     this.strikes = 0;    // streams in a row that were short or silent
@@ -108,7 +108,7 @@ export class Client {
         let data;
         try { data = JSON.parse(e.data); } catch { return; }
         heard = true;
-        this.expect(source, silence, () => this.silent(source));
+        this.expect(source, this.silence, () => this.silent(source));
         this.take(kind, data, e.lastEventId);
       });
     }
@@ -183,7 +183,7 @@ export class Client {
       if (line !== this.line) return;
       let f;
       try { f = JSON.parse(e.data); } catch { return; }
-      this.expect(line, silence, () => this.silent(line));
+      this.expect(line, this.silence, () => this.silent(line));
       this.take(f.event, f.data, f.id);
     };
     socket.onclose = () => {

@@ -131,6 +131,7 @@ export class Past {
       const path = () => `${stream.path}?from=${Math.round(view.store.clock.at)}` + (speed ? `&to=${Math.round(end)}&speed=${speed}` : '&speed=0');
       view.client = new Client(path, {
         resume: false, // it goes on from its own clock
+        silence: 120000, // a long log is read before the first rows come
         onEvent: (kind, data) => {
           if (this.views.get(name) !== view) return;
           view.store.apply(kind, data, this.page.now());
@@ -138,6 +139,10 @@ export class Past {
           if (kind === 'ready' && !speed) view.client.close();
           if (kind === 'clock') this.tell(data, speed);
           if (kind === 'done' && speed) this.ended();
+          if (kind === 'drain' && !view.store.hello) { // refused
+            toast('Too many look at the past just now. Try again in a minute.');
+            return this.leave();
+          }
           this.page.wake();
         },
         onState: (state) => { if (state === 'reconnecting' && this.views.get(name) === view) this.ask(view, path()); },
@@ -182,7 +187,7 @@ export class Past {
     this.dragging = false;
     if (!this.on) return;
     this.on = this.playing = false;
-    this.at = null; // the address follows below
+    this.at = null;
     for (const v of this.views.values()) v.client.close();
     this.views.clear();
     this.page.change({ at: null });

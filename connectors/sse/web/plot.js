@@ -146,7 +146,7 @@ export class Plot {
     const values = [];
     for (const l of this.data.lines) {
       const p = l.points.find((p) => p.x === time);
-      if (p && p.y != null) values.push({ name: l.name, color: l.color, y: p.y, open: p.open, ghost: l.ghost });
+      if (p && p.y != null) values.push({ name: l.name, color: l.color, y: p.y, open: p.open, ghost: l.ghost, text: p.exact && full(p.exact, this.data.unit) });
     }
     return values.sort((a, b) => b.y - a.y);
   }

@@ -29,7 +29,9 @@ export class Session {
       if (back) toast('Signed in again');
       this.changed(back);
     } else if (answer.status === 401) {
-      this.known = true;
+      // Where nobody signs in everybody is nobody, and there is nothing to offer.
+      this.known ||= !!(await fetch(this.login, { method: 'HEAD' }).catch(() => null))?.ok;
+      if (!this.known) return;
       this.out ||= this.name !== '';
       this.name = '';
       this.changed(false);

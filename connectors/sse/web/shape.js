@@ -20,13 +20,31 @@ export function combineOf(panel) {
 }
 
 class Cell {
-  constructor() { this.n = 0; this.value = null; this.open = false; }
+  constructor() { this.n = 0; this.value = null; this.exact = null; this.open = false; }
   add(v, open, how) {
     this.open ||= open;
-    if (v == null) return;
-    this.value = this.n === 0 ? v : how === 'avg' ? this.value + (v - this.value) / (this.n + 1) : combinators[how](this.value, v);
+    const x = number(v);
+    if (x == null) return;
+    if (typeof v === 'string' || this.exact != null) this.exactly(v, how);
+    this.value = this.n === 0 ? x : how === 'avg' ? this.value + (x - this.value) / (this.n + 1) : combinators[how](this.value, x);
     this.n++;
   }
+
+  // exactly keeps beside the number, which may be rounded, the int itself.
+  exactly(v, how) {
+    const b = whole(v), a = this.n === 0 ? null : this.exact ?? whole(this.value);
+    if (b == null || how === 'avg' || (this.n > 0 && a == null)) this.exact = null;
+    else if (a == null || how === 'last') this.exact = b;
+    else this.exact = how === 'sum' ? a + b : (how === 'max') === (b > a) ? b : a;
+  }
+
+  // text is the int where a number cannot hold it, else undefined.
+  get text() { return this.exact != null && !Number.isSafeInteger(Number(this.exact)) ? String(this.exact) : undefined; }
+}
+
+function whole(v) {
+  if (typeof v === 'string') return /^-?\d+$/.test(v) ? BigInt(v) : null;
+  return Number.isSafeInteger(v) ? BigInt(v) : null;
 }
 
 // number reads a value: ints beyond 2^53 come as text. A chart may round them.
@@ -54,6 +72,9 @@ export function isOpen(row, watermark) {
   return watermark != null && row.window_end > watermark;
 }
 
+// point is a place on a line; exact is there where y is rounded.
+const point = (x, cell) => cell.text ? { x, y: cell.value, open: cell.open, exact: cell.text } : { x, y: cell.value, open: cell.open };
+
 // timeseries gives a line for each value of the series columns:
 //   {lines: [{name, points: [{x, y, open}]}], hidden, first, last}
 // with the top lines by their newest value, x being the window's end.
@@ -70,13 +91,13 @@ export function timeseries(store, panel, top = 8) {
     if (!cells) groups.set(name, cells = new Map());
     let cell = cells.get(x);
     if (!cell) cells.set(x, cell = new Cell());
-    cell.add(number(row[panel.value]), isOpen(row, store.watermark), how);
+    cell.add(row[panel.value], isOpen(row, store.watermark), how);
     if (x < first) first = x;
     if (x > last) last = x;
   }
   const lines = [];
   for (const [name, cells] of groups) {
-    const points = [...cells].map(([x, c]) => ({ x, y: c.value, open: c.open })).sort((a, b) => a.x - b.x);
+    const points = [...cells].map(([x, c]) => point(x, c)).sort((a, b) => a.x - b.x);
     // Rank by the recent mean, so that lines do not swap places at each window.
     const recent = points.slice(-20);
     lines.push({ name, points, rank: recent.reduce((s, p) => s + Math.abs(p.y ?? 0), 0) / recent.length });
@@ -94,8 +115,8 @@ export function stat(store, panel) {
   }
   const cell = new Cell();
   const how = combineOf(panel);
-  for (const row of store.rows.values()) cell.add(number(row[panel.value]), false, how);
-  return cell.n ? [{ x: null, y: cell.value, open: false }] : [];
+  for (const row of store.rows.values()) cell.add(row[panel.value], false, how);
+  return cell.n ? [point(null, cell)] : [];
 }
 
 // topk gives the k greatest: {at, items: [{name, value}], rest}. With windows
@@ -113,10 +134,10 @@ export function topk(store, panel, k = 10, at = null) {
     const name = columns.map((c) => labelOf(row[c])).join(' · ');
     let cell = cells.get(name);
     if (!cell) cells.set(name, cell = new Cell());
-    cell.add(number(row[panel.value]), false, how);
+    cell.add(row[panel.value], false, how);
   }
   const list = [];
-  for (const [name, cell] of cells) if (cell.n) list.push({ name, value: cell.value });
+  for (const [name, cell] of cells) if (cell.n) list.push(cell.text ? { name, value: cell.value, exact: cell.text } : { name, value: cell.value });
   list.sort((a, b) => b.value - a.value || (a.name < b.name ? -1 : 1));
   return { at, items: list.slice(0, k), rest: Math.max(0, list.length - k) };
 }

@@ -4,6 +4,7 @@ import { decadesOf, stepsOf, timesOf, typicalStep } from '../web/chart.js';
 import { full, short, since } from '../web/format.js';
 import { pack, panelsOf, titleOf, unitOf } from '../web/layout.js';
 import { columnsOf, combineOf, compare, isOpen, stat, timeseries, topk } from '../web/shape.js';
+import { Store } from '../web/store.js';
 import { judge } from '../web/truth.js';
 
 const windowed = (rows, over = {}) => ({
@@ -120,4 +121,16 @@ test('the truth is the worst of the streams', () => {
   assert.equal(judge([stream('live', mark())], 0, false).state, 'offline');
   const both = judge([stream('live', mark()), stream('live', mark({ watermark: 50, holding: 'o/7', lag_ms: 9 }))], 0);
   assert.deepEqual([both.watermark, both.holding, both.lag, both.records, both.late], [50, 'o/7', 9, 4, 2]);
+});
+
+test('trap 17: ints beyond 2^53 are put together exactly', () => {
+  const s = new Store();
+  s.apply('hello', { key: ['k'], windowed: false, now: 0 }, 0);
+  s.apply('snapshot', { rows: [{ _key: 'a', k: 'a', n: '9007199254740993' }, { _key: 'b', k: 'b', n: 2 }, { _key: 'c', k: 'a', n: '9007199254740995' }] }, 0);
+  s.apply('ready', {}, 0);
+  assert.equal(stat(s, { value: 'n', fn: 'sum' })[0].exact, '18014398509481990');
+  assert.equal(stat(s, { value: 'n', fn: 'max' })[0].exact, '9007199254740995');
+  assert.equal(stat(s, { value: 'n', fn: 'min' })[0].exact, undefined, '2 is a number');
+  assert.equal(stat(s, { value: 'n', fn: 'avg' })[0].exact, undefined);
+  assert.deepEqual(topk(s, { value: 'n', series: 'k', fn: 'last' }).items.map((i) => i.exact ?? i.value), ['9007199254740995', 2]);
 });

@@ -125,6 +125,7 @@ test('the hash of a row is that of the server', () => {
   assert.equal(fnv(new TextEncoder().encode('a')), 'af63dc4c8601ec8c');
   assert.equal(fnv(new TextEncoder().encode('foobar')), '85944171f73967e8');
   assert.equal(canonical({ b: [1, null, 'é"'], a: { y: 1e21, x: 0.1 } }), '{"a":{"x":0.1,"y":1e+21},"b":[1,null,"é\\""]}');
+  assert.equal(hash({ n: 1, _key: 'x' }), '0c85d1734a1666a0'); // docs/protocol.md
   assert.equal(hash({ a: 1, _key: 'x' }), hash({ a: 1, _key: 'y' }));
 });
 

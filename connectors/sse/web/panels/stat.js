@@ -32,7 +32,7 @@ export class Stat {
     if (points.length && points[0].x == null) {
       const second = Math.floor(this.page.now() / 1000);
       if (this.seen.at(-1)?.x !== second) this.seen.push({ x: second });
-      this.seen.at(-1).y = points[0].y;
+      Object.assign(this.seen.at(-1), { y: points[0].y, exact: points[0].exact });
       this.seen = this.seen.slice(-120);
       points = this.seen;
     }
@@ -51,7 +51,7 @@ export class Stat {
     this.points = shown.slice(-60);
     const text = short(last?.y, this.unit);
     if (this.value.textContent !== text) this.value.textContent = text;
-    this.value.title = last ? full(last.y, this.unit) : '';
+    this.value.title = last ? full(last.exact ?? last.y, this.unit) : '';
     this.delta(last, before, store);
     this.line();
   }

@@ -63,7 +63,7 @@ export class TopK {
       rows.set(item.name, row);
       text(row.rank, String(i + 1));
       text(row.value, short(item.value, this.unit));
-      row.value.title = full(item.value, this.unit);
+      row.value.title = full(item.exact ?? item.value, this.unit);
       const width = Math.max(0.5, Math.abs(item.value ?? 0) / max * 100).toFixed(2) + '%';
       if (row.width !== width) row.bar.style.width = row.width = width;
       row.li.classList.toggle('gone', item.value == null);
