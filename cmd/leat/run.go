@@ -81,6 +81,7 @@ type process struct {
 	worker  string
 	jobs    []*job
 	senders []*outbox.Sender // of alerts
+	push    *push            // nil: no web push
 	posts   *webhook.Client  // how alerts are posted
 	files   []*os.File       // of file sinks
 	own     *embedded.Broker // nil: a real one

@@ -46,9 +46,18 @@ func (p *process) deliverer(o pipelines.Outbox) (outbox.Deliver, error) {
 			return nil, err
 		}
 	}
-	switch o.Kind {
-	case "webhook":
+	if o.Kind == "webhook" {
 		return webhook.New(webhook.Config{URL: o.URL, Headers: o.Headers, Secrets: o.Secrets, Client: p.posts})
+	}
+	if p.push == nil {
+		var err error
+		if p.push, err = newPush(p.config.Alerts, p.posts, p.broker.Cluster(), true, p.log); err != nil {
+			return nil, err
+		}
+	}
+	if p.push != nil {
+		p.push.sinks[o.Pipeline] = append(p.push.sinks[o.Pipeline], o.Sink)
+		return p.push.pusher.Deliver(o.Pipeline, o.Sink, o.Priority), nil
 	}
 	p.log.Warn("alerts wait in their outbox: web push needs alerts.push in leat.yaml (leat vapid makes its key)", "pipeline", o.Pipeline, "sink", o.Sink, "topic", string(o.Topic))
 	return nil, nil
@@ -57,6 +66,9 @@ func (p *process) deliverer(o pipelines.Outbox) (outbox.Deliver, error) {
 // sendAlerts runs all senders until ctx ends and they have drained.
 func (p *process) sendAlerts(ctx context.Context) {
 	var wg sync.WaitGroup
+	if p.push != nil {
+		wg.Go(func() { p.push.store.Run(ctx) })
+	}
 	for _, s := range p.senders {
 		wg.Go(func() { s.Run(ctx, p.broker) })
 	}

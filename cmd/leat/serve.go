@@ -42,6 +42,9 @@ func (p *process) listen(m *engine.Metrics) error {
 	if s.hub, gate, err = newHub(p.config, m, p.log); err != nil {
 		return err
 	}
+	if p.push != nil {
+		p.push.serve(s.hub, gate)
+	}
 	for _, j := range p.jobs {
 		for _, v := range j.topo.Views {
 			s.views = true

@@ -15,6 +15,7 @@ import (
 
 	"github.com/leatstream/leat/connectors/kafka"
 	"github.com/leatstream/leat/connectors/sse"
+	"github.com/leatstream/leat/connectors/webhook"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
 	"github.com/spf13/cobra"
@@ -68,6 +69,7 @@ func serveCommand() *cobra.Command {
 type viewer struct {
 	hub      *sse.Hub
 	follower *follower // nil: the views are those of files
+	push     *push     // nil: no web push
 	caught   atomic.Bool
 	leaving  atomic.Bool
 }
@@ -111,6 +113,16 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 	if set == nil {
 		v.follower = newFollower(broker.Cluster(), hub, gate, f.only, log)
 	}
+	posts, err := webhook.NewClient(cfg.Alerts.Client)
+	if err != nil {
+		return coded{exitInvalid, err}
+	}
+	if v.push, err = newPush(cfg.Alerts, posts, broker.Cluster(), false, log); err != nil {
+		return err
+	}
+	if v.push != nil {
+		v.push.serve(hub, gate)
+	}
 	live, liveL, err := openLive(cfg, f.on, hub, log)
 	if err != nil {
 		return err
@@ -143,6 +155,9 @@ func (v *viewer) run(ctx context.Context, grace time.Duration, broker *kafka.Bro
 	start(func() error { return serveOn(live, liveL) })
 	start(func() error { return admin.Serve(adminL) })
 	start(func() error { return v.hub.Run(inner, broker.Cluster()) })
+	if v.push != nil {
+		start(func() error { v.push.store.Run(inner); return nil })
+	}
 	if v.follower != nil {
 		start(func() error { return v.follower.run(inner) })
 	}

@@ -50,6 +50,11 @@ func (h *Hub) routed() *router {
 	mux.HandleFunc("GET /{$}", servePage("index.html"))
 	mux.HandleFunc("GET /d/{pipeline}", servePage("dashboard.html"))
 	mux.HandleFunc("GET /assets/{file...}", serveAsset)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for pattern, handler := range h.extra {
+		mux.ServeMux.Handle(pattern, handler)
+	}
 	return mux
 }
 

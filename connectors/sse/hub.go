@@ -95,8 +95,9 @@ type Hub struct {
 
 	mu     sync.Mutex
 	views  map[string]*served
-	boards map[string]*board // by pipeline
-	start  func(*served)     // set while Run runs
+	boards map[string]*board       // by pipeline
+	start  func(*served)           // set while Run runs
+	extra  map[string]http.Handler // routes of others, by pattern
 	conns  int
 	empty  chan struct{} // closed when the last stream has gone, while draining
 	drain  chan struct{} // closed when draining
@@ -216,6 +217,17 @@ func (h *Hub) Remove(name string) {
 		}
 	}
 	delete(h.boards, old.spec.Pipeline)
+}
+
+// Handle serves a route of somebody else's behind the same gate and headers; it
+// is called before Handler, with patterns of http.ServeMux.
+func (h *Hub) Handle(pattern string, handler http.Handler) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.extra == nil {
+		h.extra = map[string]http.Handler{}
+	}
+	h.extra[pattern] = handler
 }
 
 // Run reads the views' topics until ctx ends, and returns when all its
