@@ -189,6 +189,7 @@ func (p *presence) run(ctx context.Context) {
 			}
 		})
 	}
+	wait(ctx, 500*time.Millisecond) // half-way between marks, which carry it on
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {

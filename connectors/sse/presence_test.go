@@ -102,11 +102,11 @@ func TestPresenceAcrossNodes(t *testing.T) {
 				t.Errorf("%d records in 30 s of two nodes, want 12", n)
 			}
 			b.stop()
-			pass(14 * time.Second)
+			pass(9 * time.Second)
 			if s := a.watchers(t); len(s.Nodes) != 2 {
 				t.Errorf("a node that was silent for a moment is gone: %+v", s)
 			}
-			pass(7 * time.Second)
+			pass(7 * time.Second) // it spoke last up to 5 s before it went
 			if s := a.watchers(t); s.Count != 3 || len(s.Nodes) != 1 {
 				t.Errorf("a node that is gone is still there: %+v", s)
 			}
