@@ -187,6 +187,8 @@ type feeder struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
+	turn sync.Mutex // held for all orders of a moment
+
 	mu   sync.Mutex
 	on   bool
 	n    int64            // orders sent
@@ -213,9 +215,11 @@ func newFeeder(t *testing.T, brokers string) *feeder {
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
+				f.turn.Lock()
 				if f.isOn() {
 					f.orders(ctx, now)
 				}
+				f.turn.Unlock()
 			}
 		}
 	}()
@@ -249,10 +253,12 @@ func (f *feeder) order(ctx context.Context, shop string, at time.Time) {
 
 // stop stops sending and gives what was sent once all of it is in the log.
 func (f *feeder) stop(ctx context.Context) (map[string]int64, error) {
+	f.turn.Lock()
 	f.mu.Lock()
 	f.on = false
 	sent := maps.Clone(f.sent)
 	f.mu.Unlock()
+	f.turn.Unlock()
 	return sent, f.client.Flush(ctx)
 }
 
