@@ -96,7 +96,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 			r.got = append(r.got, s)
 			fmt.Fprintf(os.Stderr, "round %d %s: %.1f k rows/s, %d results\n", round+1, r.id, s.rate()/1e3, s.RecordsOut)
 		}
-		if err := agree(runs); err != nil {
+		if err := agree(runs, b.only == ""); err != nil {
 			return err
 		}
 	}
@@ -188,8 +188,8 @@ func (b *bench) runs(ctx context.Context) []*run {
 }
 
 // agree compares what runs that were looked at found in their windows: a fast
-// wrong answer is not a result.
-func agree(runs []*run) error {
+// wrong answer is not a result. Of a whole round some must have been looked at.
+func agree(runs []*run, whole bool) error {
 	var first *run
 	for _, r := range runs {
 		s := r.got[len(r.got)-1]
@@ -204,6 +204,9 @@ func agree(runs []*run) error {
 		if s.Windows != f.Windows || s.N != f.N || s.Sum != f.Sum {
 			return errors.New("the two sides differ: " + describe(first.id, f) + ", " + describe(r.id, s))
 		}
+	}
+	if first == nil && whole {
+		return errors.New("no finals were looked at")
 	}
 	return nil
 }
