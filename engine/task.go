@@ -151,7 +151,7 @@ func (t *Task) context(n *node, tables []*state.Table) *Context {
 			if n.reach != nil {
 				n.reach(string(stage))
 			}
-			return t.bad(n.spec.Name, n.spec.Errors, stage, b, row, err)
+			return t.bad(n.spec.step(), n.spec.Errors, stage, b, row, err)
 		},
 		Produce: func(r Record) { t.produce(n.spec, r) }, Arena: t.arena.take, Partitions: t.env.Partitions, Side: n.send,
 		Count:     t.Stats.count,

@@ -55,6 +55,9 @@ type SubTopology struct {
 // NodeSpec describes one operator.
 type NodeSpec struct {
 	Name string // the transform's, sink's or topic's name: identity of its state
+	// Step is the name that people gave the step that the node belongs to, for
+	// errors: a step may be several nodes. "": Name.
+	Step string
 	// Identity is Name, or where the step was renamed the name by which its
 	// state knows it; "": Name.
 	Identity string
@@ -81,6 +84,14 @@ type NodeSpec struct {
 func (n *NodeSpec) id() string {
 	if n.Identity != "" {
 		return n.Identity
+	}
+	return n.Name
+}
+
+// step is what errors call the node.
+func (n *NodeSpec) step() string {
+	if n.Step != "" {
+		return n.Step
 	}
 	return n.Name
 }

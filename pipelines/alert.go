@@ -276,7 +276,7 @@ func (b *builder) alert(s *Sink, in *stream, at place) (place, error) {
 	}
 	name := s.Name.Text
 	n := &engine.NodeSpec{
-		Name: name + "-alert", Kind: "alert", Inputs: []int{at.node}, Ports: at.ports(), Schema: spec.Out,
+		Name: name + "-alert", Step: name, Kind: "alert", Inputs: []int{at.node}, Ports: at.ports(), Schema: spec.Out,
 		Stores: operators.AlertStores(name, spec), New: operators.Alert(spec),
 	}
 	at = b.follow(n, s, at)
@@ -311,7 +311,7 @@ func (b *builder) alertGroup(s *Sink, at place) (place, error) {
 	spec = operators.NewAlertGroup(spec)
 	name := s.Name.Text
 	return b.follow(&engine.NodeSpec{
-		Name: name + "-group", Kind: "alert group", Inputs: []int{at.node}, Schema: spec.Out,
+		Name: name + "-group", Step: name, Kind: "alert group", Inputs: []int{at.node}, Schema: spec.Out,
 		Stores: operators.AlertGroupStores(name+"-group", spec), New: operators.AlertGroup(spec),
 	}, s, at), nil
 }

@@ -375,7 +375,7 @@ func (b *builder) add(at place, s *stream, kind string, n *engine.NodeSpec) plac
 
 // addTo appends a node with several inputs, whose places have met.
 func (b *builder) addTo(at []place, s *stream, kind string, n *engine.NodeSpec) place {
-	n.Name, n.Kind, n.Errors = s.name0(), kind, b.policy(s)
+	n.Name, n.Step, n.Kind, n.Errors = s.name0(), s.name0(), kind, b.policy(s)
 	if id := s.id(); id != n.Name {
 		n.Identity = id
 	}

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"fmt"
 	"sort"
 	"strings"
@@ -118,4 +119,42 @@ func policies(p engine.ErrorPolicy) string {
 		return ""
 	}
 	return "      errors: " + strings.Join(out, ", ") + "\n"
+}
+
+// TestSteps: errors call each node by the name of the step that a person wrote.
+func TestSteps(t *testing.T) {
+	set, diags := Load([]string{"examples"}, testEnv)
+	if diags.Errors() > 0 {
+		t.Fatal(diags)
+	}
+	inner := 0
+	for _, p := range set.Pipelines {
+		names := map[string]bool{}
+		for _, s := range p.Sources {
+			names[s.Name.Text] = true
+		}
+		for _, s := range p.Transforms {
+			names[s.Name.Text] = true
+		}
+		for _, s := range p.Sinks {
+			names[s.Name.Text] = true
+		}
+		topo, err := p.build(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sub := range topo.Subs {
+			for _, n := range sub.Nodes {
+				if step := cmp.Or(n.Step, n.Name); !names[step] {
+					t.Errorf("%s: errors of the node %s name %q", p.Name.Text, n.Name, step)
+				}
+				if n.Step != "" && n.Step != n.Name {
+					inner++
+				}
+			}
+		}
+	}
+	if inner == 0 {
+		t.Error("no step of several nodes was among them")
+	}
 }

@@ -12,8 +12,7 @@
 //
 // Invariants
 //   - Nothing in a file is silently ignored: an unknown key, a duplicate key, a
-//     wrong type, a dangling name is an error; what the language has and this
-//     version does not run is named in one, too ("not supported yet").
+//     wrong type, a dangling name is an error.
 //   - Everything wrong is reported at once, in order of place, each once. Only a
 //     syntax error stands alone, as nothing after it means anything.
 //   - A text gets its type from the key it stands under, never from YAML.

@@ -243,7 +243,7 @@ func (s *schemas) group(name string) fragment {
 	s.defs[id] = fragment{} // it may refer to itself
 	var members []*Kind
 	for _, k := range s.kinds {
-		if k.Group == name && !k.Later {
+		if k.Group == name {
 			members = append(members, k)
 		}
 	}

@@ -3,7 +3,6 @@ package pipelines
 import (
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -25,9 +24,6 @@ type Kind struct {
 	Name  string // its type: word, or "" where the group has one form only
 	Doc   string
 	Keys  []Key
-	// Later: the language knows it, this version does not run it. It is named in
-	// an error, never ignored.
-	Later bool
 }
 
 // title names the kind in messages.
@@ -511,27 +507,11 @@ func mustKind(group, name string) *Kind {
 	return k
 }
 
-// kindNames lists the type: words of a group, those that run first.
+// kindNames lists the type: words of a group.
 func kindNames(group string) []string {
-	var now, soon []string
-	for _, k := range kinds {
-		if k.Group != group {
-			continue
-		}
-		if k.Later {
-			soon = append(soon, k.Name)
-		} else {
-			now = append(now, k.Name)
-		}
-	}
-	return append(now, soon...)
-}
-
-// runningKinds lists the type: words of a group that this version runs.
-func runningKinds(group string) []string {
 	var out []string
 	for _, k := range kinds {
-		if k.Group == group && !k.Later {
+		if k.Group == group {
 			out = append(out, k.Name)
 		}
 	}
@@ -561,12 +541,7 @@ func Reference() string {
 	var b strings.Builder
 	b.WriteString("# Reference of the pipeline language\n\nMade from the table in `pipelines/kinds.go`; do not edit by hand.\n")
 	group := ""
-	var soon []string
 	for _, k := range kinds {
-		if k.Later {
-			soon = append(soon, fmt.Sprintf("`%s` (%s)", k.Name, k.Group))
-			continue
-		}
 		if k.Group != group {
 			group = k.Group
 			fmt.Fprintf(&b, "\n## %s\n", group)
@@ -582,8 +557,6 @@ func Reference() string {
 		writeKeys(&b, k.Keys)
 	}
 	writeRooms(&b)
-	sort.Strings(soon)
-	fmt.Fprintf(&b, "\n## Not supported yet\n\nThe language has a place for these; a file that uses them is refused with an error that names them: %s.\n", strings.Join(soon, ", "))
 	return b.String()
 }
 

@@ -31,7 +31,7 @@ func TestKinds(t *testing.T) {
 				t.Errorf("%s has the key %s twice", k.title(), key.Name)
 			}
 			keys[key.Name] = true
-			if !k.Later && (key.Doc == "" || key.Type == "") {
+			if key.Doc == "" || key.Type == "" {
 				t.Errorf("%s: the key %s has no doc or no type", k.title(), key.Name)
 			}
 			if key.Group != "" && !groups[key.Group] {
@@ -45,21 +45,21 @@ func TestKinds(t *testing.T) {
 		}
 	}
 	for _, w := range window.Kinds() {
-		if k := findKind("window", w.Name); w.Name != "" && (k == nil || k.Later) {
+		if k := findKind("window", w.Name); w.Name != "" && k == nil {
 			t.Errorf("the window %s has no entry", w.Name)
 		}
 	}
-	for _, k := range runningKinds("window") {
+	for _, k := range kindNames("window") {
 		if _, ok := window.Lookup(k); !ok {
 			t.Errorf("window has no %s", k)
 		}
 	}
 	for _, v := range verbs() {
-		if k := findKind("transform", v.name); k == nil || k.Later {
+		if k := findKind("transform", v.name); k == nil {
 			t.Errorf("the transform %s has no entry", v.name)
 		}
 	}
-	for _, k := range runningKinds("transform") {
+	for _, k := range kindNames("transform") {
 		if _, ok := findVerb(k); !ok {
 			t.Errorf("the transform %s has no verb", k)
 		}
@@ -83,9 +83,6 @@ func TestKinds(t *testing.T) {
 func TestReference(t *testing.T) {
 	text := Reference()
 	for _, k := range kinds {
-		if k.Later {
-			continue
-		}
 		for _, key := range k.Keys {
 			if !strings.Contains(text, "| `"+key.Name+"` |") {
 				t.Errorf("the reference lacks %s of %s", key.Name, k.title())

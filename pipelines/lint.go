@@ -222,15 +222,29 @@ func (k *checker) lintSinks() {
 		if in == nil || in.broken || s.broken {
 			continue
 		}
-		if s.Kafka != nil && s.Kafka.HasKey && in.update && in.windowed && !slices.ContainsFunc(s.Kafka.Key, func(w Word) bool { return w.Text == windowStart }) &&
-			in.schema.Lookup(windowStart) >= 0 && !s.Kafka.OnlyFinal.Given() {
-			k.warn(s.Name.node, "one-window", "add window_start to the key", "updates of different windows have one record key: the newer window replaces the older")
-		}
+		k.lintKey(s, in)
 		if s.SSE != nil && in.windowed && in.window != nil {
 			if grace := time.Duration(in.window.Grace) * time.Millisecond; grace > 0 && grace >= s.SSE.History {
 				k.warn(s.Name.node, "short-history", "history: "+formatDuration(2*grace), "windows of %q come out %s after their end, and this view keeps them for %s", in.name, formatDuration(grace), formatDuration(s.SSE.History))
 			}
 		}
+	}
+}
+
+// lintKey warns of a record key that does not tell windows apart.
+func (k *checker) lintKey(s *Sink, in *stream) {
+	if s.Kafka == nil || !s.Kafka.HasKey || !in.update || !in.windowed || s.Kafka.OnlyFinal.Given() {
+		return
+	}
+	lacks := func(column string) bool {
+		return in.schema.Lookup(column) >= 0 && !slices.ContainsFunc(s.Kafka.Key, func(w Word) bool { return w.Text == column })
+	}
+	switch {
+	case lacks(windowStart):
+		k.warn(s.Name.node, "one-window", "add window_start to the key", "updates of different windows have one record key: the newer window replaces the older")
+	case lacks(windowEnd) && (in.window == nil || in.window.Kind == "session" || in.window.Kind == "cumulate"):
+		// As in kafkaKey: their windows may begin together.
+		k.warn(s.Name.node, "one-window", "add window_end to the key", "windows that begin at the same time have one record key: one replaces the other")
 	}
 }
 

@@ -297,7 +297,7 @@ func (l *loader) unknown(name string, k *Kind) (hint, guess string) {
 		return fmt.Sprintf("%q belongs under %q", name, homes[0]), ""
 	}
 	for _, other := range kinds {
-		if other.Group == k.Group && other != k && !other.Later && other.key(name) != nil {
+		if other.Group == k.Group && other != k && other.key(name) != nil {
 			return fmt.Sprintf("%q is a key of %s", name, article(other.title())), ""
 		}
 	}
@@ -330,7 +330,7 @@ func (l *loader) kind(n *node, group, fallback string) *Kind {
 			return nil
 		}
 		if fallback == "" {
-			l.fail(n, "missing-key", "one of "+strings.Join(runningKinds(group), ", "), "%s needs the key \"type\"", article(group))
+			l.fail(n, "missing-key", "one of "+strings.Join(kindNames(group), ", "), "%s needs the key \"type\"", article(group))
 			return nil
 		}
 	} else {
@@ -342,14 +342,6 @@ func (l *loader) kind(n *node, group, fallback string) *Kind {
 	k := findKind(group, name)
 	if k == nil {
 		l.fail(at, "value", didYouMean(name, kindNames(group)), "unknown %s type %s", group, shorten(at.raw()))
-		return nil
-	}
-	if k.Later {
-		where := at
-		if where == nil {
-			where = n
-		}
-		l.fail(where, "unsupported", "", "%s is not supported yet", article(k.title()))
 		return nil
 	}
 	return k
@@ -400,10 +392,4 @@ func (l *loader) pairs(n *node, of string) []pair {
 		return nil
 	}
 	return n.pairs
-}
-
-func (l *loader) unsupported(n *node, what string) {
-	if n != nil {
-		l.fail(n, "unsupported", "", "%s is not supported yet", what)
-	}
 }

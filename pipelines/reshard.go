@@ -29,7 +29,7 @@ func (b *builder) repartition(s, in *stream, a arrival, at place, key []string) 
 	}
 	errors := b.policy(s)
 	at.sub.Nodes = append(at.sub.Nodes, &engine.NodeSpec{
-		Name: string(topic), Kind: "repartition", Inputs: []int{at.node}, Ports: at.ports(), Schema: at.schema, Table: in.table,
+		Name: string(topic), Step: s.name0(), Kind: "repartition", Inputs: []int{at.node}, Ports: at.ports(), Schema: at.schema, Table: in.table,
 		New:     repartitioner(topic, at.schema, cols, every, a),
 		Outputs: []engine.TopicSpec{{Topic: topic, Configs: repartitionConfigs()}},
 		Errors:  errors,

@@ -163,12 +163,7 @@ func (l *loader) stepKind(n *node) *Kind {
 	}
 	for _, name := range []string{"advance_watermark", "advance_clock", "restart", "rebalance", "expect"} {
 		if n.has(name) {
-			k := mustKind("step", name)
-			if k.Later {
-				l.unsupported(n, "the step "+name)
-				return nil
-			}
-			return k
+			return mustKind("step", name)
 		}
 	}
 	row := mustKind("step", "row")
@@ -182,7 +177,7 @@ func (l *loader) stepKind(n *node) *Kind {
 		return nil
 	}
 	first := n.pairs[0].key
-	l.fail(first, "unknown-key", didYouMean(first.text, append(runningKinds("step")[1:], "source")), "unknown step %q", first.text)
+	l.fail(first, "unknown-key", didYouMean(first.text, append(kindNames("step")[1:], "source")), "unknown step %q", first.text)
 	return nil
 }
 

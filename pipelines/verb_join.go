@@ -442,6 +442,9 @@ func (s *joinStep) stride() time.Duration {
 // lint warns of what is rarely meant.
 func (s *joinStep) lint(k *checker, d *derivation) {
 	s.lintTable(k, d)
+	if s.form == tableTable && s.TTL == 0 {
+		k.warn(d.t.Name.node, "kept-keys", "give it a ttl, where keys fall out of use", "%q keeps a row of both tables for each key until they delete it", d.out.name)
+	}
 	if s.form == streamStream && s.Kind != operators.InnerJoin {
 		for _, in := range d.in {
 			k.lintIdle(d.t.node, in)
