@@ -149,7 +149,11 @@ func (w *world) behind(out http.ResponseWriter, r *http.Request) {
 			sees = append(sees, name)
 		}
 	}
-	fmt.Fprintf(&b, "; sees %s\n", strings.Join(sees, ", "))
+	fmt.Fprintf(&b, "; sees %s", strings.Join(sees, ", "))
+	if w.gate.Operate(v) {
+		b.WriteString("; operates")
+	}
+	b.WriteString("\n")
 	_, _ = out.Write([]byte(b.String()))
 }
 

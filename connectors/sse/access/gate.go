@@ -75,7 +75,6 @@ func New(c Config, o Options) (*Gate, error) {
 	}
 	if c.Auth == nil {
 		g.rules, g.open = []rule{{match: everyone, readers: []reader{{name: anonymous}}}}, true
-		g.operators = []reader{{name: anonymous}}
 		return g, nil
 	}
 	return g, g.setAuth(*c.Auth)
@@ -270,9 +269,9 @@ func bearer(h http.Header) (token string, given bool, err error) {
 
 // may answers for a viewer who may not ask this.
 func (g *Gate) may(w http.ResponseWriter, r *http.Request, v *sse.Viewer) bool {
-	if operators(r.URL.Path) {
+	if g.auth != nil && operators(r.URL.Path) {
 		switch {
-		case admits(g.operators, v):
+		case g.Operate(v):
 			return true
 		case v == nil:
 			g.unknown(w, r, errNobody)
