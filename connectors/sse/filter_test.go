@@ -14,15 +14,15 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// names is a gate for tests: ?as= says who asks. Everybody but the owner of
+// owners is a gate for tests: ?as= says who asks. Everybody but the owner of
 // the server sees their own rows.
-type names struct {
+type owners struct {
 	expires time.Time
 	most    int // streams of one viewer; 0: any number
 	open    chan int
 }
 
-func (n names) Wrap(next http.Handler) http.Handler {
+func (n owners) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if as := r.URL.Query().Get("as"); as != "" {
 			v := &Viewer{Name: as, Claims: map[string]any{"name": as}, Expires: n.expires}
@@ -32,14 +32,14 @@ func (n names) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-func (n names) View(v *Viewer, _ string) (string, bool) {
+func (n owners) View(v *Viewer, _ string) (string, bool) {
 	if v == nil {
 		return "", true
 	}
-	return "owner", true
+	return "owner == claims.name", true
 }
 
-func (n names) Enter(v *Viewer) (func(), bool) {
+func (n owners) Enter(v *Viewer) (func(), bool) {
 	if n.open == nil || v == nil {
 		return func() {}, true
 	}
@@ -61,7 +61,7 @@ func compile(_ engine.ViewSpec, where string, claims map[string]any) (func([]byt
 			n, ok := intField(row, "n")
 			return ok && n%2 == 0
 		}, nil
-	case "owner":
+	case "owner == claims.name":
 		return func(row []byte) bool {
 			raw, ok := field(row, "owner")
 			return ok && text(raw) == claims["name"]
@@ -76,7 +76,7 @@ func TestRowsMoveInAndOutOfFilters(t *testing.T) {
 		topic := newMemory(1)
 		topic.put(0, "a", `{"n":2,"owner":"ann"}`)
 		topic.put(0, "b", `{"n":3,"owner":"bob"}`)
-		w := newWorld(t, topic, Options{Gate: names{}, Compile: compile}, boardSpec(1))
+		w := newWorld(t, topic, Options{Gate: owners{}, Compile: compile}, boardSpec(1))
 		defer w.stop()
 		even, ann := w.open(live+"?where=even", ""), w.open(live+"?as=ann", "")
 		ann.strict = true
@@ -117,7 +117,7 @@ func TestRightsSayNothingOfOtherRows(t *testing.T) {
 		for i := range 20 {
 			topic.put(0, fmt.Sprint("secret", i), `{"n":1,"owner":"bob"}`)
 		}
-		w := newWorld(t, topic, Options{Gate: names{}, Compile: compile}, boardSpec(1))
+		w := newWorld(t, topic, Options{Gate: owners{}, Compile: compile}, boardSpec(1))
 		defer w.stop()
 		ann, quiet := w.open(live+"?as=ann", ""), w.open(live+"?as=ann", "")
 		pass(950 * time.Millisecond) // before the first mark
@@ -139,7 +139,7 @@ func TestRightsSayNothingOfOtherRows(t *testing.T) {
 		}
 		// A cursor is good while nothing has changed for the viewer, on any node.
 		cursor, rows := ann.close()
-		node := newWorld(t, topic, Options{Gate: names{}, Compile: compile}, boardSpec(1))
+		node := newWorld(t, topic, Options{Gate: owners{}, Compile: compile}, boardSpec(1))
 		defer node.stop()
 		c := node.reopen(live+"?as=ann", cursor, rows)
 		pass(100 * time.Millisecond)
@@ -180,7 +180,7 @@ func TestRandomFiltersConverge(t *testing.T) {
 		if spec.Windowed = r.IntN(2) == 0; spec.Windowed {
 			spec.History = 10 * time.Second
 		}
-		o := Options{Gate: names{}, Compile: compile}
+		o := Options{Gate: owners{}, Compile: compile}
 		young := o
 		young.MinLife, young.MaxLife = time.Second, 5*time.Second
 		nodes := []*world{newWorld(t, topic, o, spec)}
@@ -268,7 +268,7 @@ func TestRandomFiltersConverge(t *testing.T) {
 				}
 				_, as, _ := strings.Cut(kind, "as=")
 				as, _, _ = strings.Cut(as, "&")
-				own, _ := compile(spec, "owner", map[string]any{"name": as})
+				own, _ := compile(spec, "owner == claims.name", map[string]any{"name": as})
 				return as != "" && !own([]byte(row))
 			})
 			if !maps.Equal(c.table(), want) {

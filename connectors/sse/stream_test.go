@@ -15,7 +15,8 @@ import (
 // TestStream is the manual of the protocol: testdata/stream says what happens
 // to a view and shows every byte that its clients get.
 //
-//	serve [windowed] [stream] [history=1m] [max-rows=3] [parts=2]
+//	serve [windowed] [stream] [history=1m] [max-rows=3] [parts=2] [rights]
+//	                           rights: who asks (?as=) sees the rows that they own
 //	put part=0 key=DE          the value follows; none: a tombstone
 //	mark task=0 watermark=10s
 //	open <client> [path=…] [cursor=<client>]
@@ -58,7 +59,11 @@ func TestStream(t *testing.T) {
 					spec.Stream, spec.KeyColumns = true, nil
 					d.MaybeScanArgs(t, "max-rows", &spec.MaxRows)
 				}
-				w = newWorld(t, newMemory(parts), Options{Random: func() float64 { return 0.5 }}, spec)
+				o := Options{Random: func() float64 { return 0.5 }, Compile: compile}
+				if d.HasArg("rights") {
+					o.Gate = owners{}
+				}
+				w = newWorld(t, newMemory(parts), o, spec)
 				return ""
 			case "put":
 				part, key := 0, ""

@@ -50,7 +50,7 @@ func newTape() *tape { return &tape{client: &client{rows: map[string]string{}}} 
 func TestTrap03HostileText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		topic := newMemory(1)
-		w := newWorld(t, topic, Options{Gate: names{}, Compile: compile}, boardSpec(1))
+		w := newWorld(t, topic, Options{Gate: owners{}, Compile: compile}, boardSpec(1))
 		defer w.stop()
 		clients := []*client{w.open(live, ""), w.open(live+"?as=eve", ""), w.open(live+"?format=json-patch", "")}
 		socket, poll := &client{rows: map[string]string{}, done: make(chan struct{})}, &client{rows: map[string]string{}, done: make(chan struct{})}
@@ -276,7 +276,7 @@ func TestTrap11IdleKeyGoes(t *testing.T) {
 		topic := newMemory(1)
 		spec := boardSpec(1)
 		spec.Windowed, spec.History = true, 10*time.Second
-		w := newWorld(t, topic, Options{Gate: names{}, Compile: compile}, spec)
+		w := newWorld(t, topic, Options{Gate: owners{}, Compile: compile}, spec)
 		defer w.stop()
 		clients := []*client{w.open(live, ""), w.open(live+"?as=ann", "")}
 		end := time.Now().UnixMilli() + 5000
@@ -336,7 +336,7 @@ func TestTrap12LateUpdateRevisesInPlace(t *testing.T) {
 // A viewer has only so many streams; one more is told to wait, as at capacity.
 func TestTrap16ViewersHaveACap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gate := names{most: 2, open: make(chan int, 1)}
+		gate := owners{most: 2, open: make(chan int, 1)}
 		gate.open <- 0
 		w := newWorld(t, newMemory(1), Options{Gate: gate, Compile: compile}, boardSpec(1))
 		defer w.stop()
@@ -376,7 +376,7 @@ func TestTrap15ViewersExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		topic := newMemory(1)
 		topic.put(0, "a", `{"n":1,"owner":"ann"}`)
-		w := newWorld(t, topic, Options{Gate: names{expires: time.Now().Add(15 * time.Second)}, Compile: compile}, boardSpec(1))
+		w := newWorld(t, topic, Options{Gate: owners{expires: time.Now().Add(15 * time.Second)}, Compile: compile}, boardSpec(1))
 		defer w.stop()
 		c := w.open(live+"?as=ann", "")
 		socket := &client{rows: map[string]string{}, done: make(chan struct{})}
