@@ -38,7 +38,31 @@ type Options struct {
 }
 
 // Pusher delivers notes to browsers, and answers the dashboard.
-type Pusher struct{ o Options }
+type Pusher struct {
+	o Options
+
+	mu    sync.Mutex
+	bench map[string]time.Time // endpoints that are left out until then
+}
+
+// An endpoint that fails must not hold up the alerts of all others: after
+// patience attempts at one note, of which others have had it, it goes without,
+// and is left out for benchTime.
+const (
+	patience  = 4
+	benchTime = 10 * time.Minute
+)
+
+func (p *Pusher) benched(endpoint string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until, ok := p.bench[endpoint]
+	if ok && !time.Now().Before(until) {
+		delete(p.bench, endpoint)
+		ok = false
+	}
+	return ok
+}
 
 // New makes a pusher.
 func New(o Options) (*Pusher, error) {
@@ -51,7 +75,7 @@ func New(o Options) (*Pusher, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Pusher{o}, nil
+	return &Pusher{o: o, bench: map[string]time.Time{}}, nil
 }
 
 // atOnce bounds the pushes of one note under way.
@@ -81,13 +105,14 @@ func (p *Pusher) Deliver(pipeline, sink, priority string) outbox.Deliver {
 		message := compose(pipeline, sink, priority, n)
 		var mu sync.Mutex
 		var failed *outbox.Failure
+		var late []string
 		var wg sync.WaitGroup
 		slots := make(chan struct{}, atOnce)
 		for _, sub := range subs {
 			mu.Lock()
 			skip := done[sub.Endpoint]
 			mu.Unlock()
-			if skip {
+			if skip || p.benched(sub.Endpoint) {
 				continue
 			}
 			slots <- struct{}{}
@@ -98,15 +123,27 @@ func (p *Pusher) Deliver(pipeline, sink, priority string) outbox.Deliver {
 				defer mu.Unlock()
 				if f == nil {
 					done[sub.Endpoint] = true
-				} else if failed == nil || f.After > failed.After {
+					return
+				}
+				late = append(late, sub.Endpoint)
+				if failed == nil || f.After > failed.After {
 					failed = f
 				}
 			})
 		}
 		wg.Wait()
-		if failed != nil {
+		switch {
+		case failed == nil:
+			return nil
+		case n.Attempt < patience || len(done) == 0:
 			return failed
 		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, endpoint := range late {
+			p.bench[endpoint] = time.Now().Add(benchTime)
+		}
+		p.o.Log.Warn("some browsers go without an alert: their push services fail", "id", n.ID, "browsers", len(late), "left_out_for", benchTime, "err", failed)
 		return nil
 	}
 }

@@ -349,6 +349,34 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// TestOneFailsForEver: the others' alerts go on.
+func TestOneFailsForEver(t *testing.T) {
+	s, p, _ := newService(t)
+	p.run(t)
+	for _, path := range []string{"/a", "/b"} {
+		if w := ask(p, "POST", "/v1/push/subscriptions", request(s.subscribe(path))); w.Code != 200 {
+			t.Fatal(w.Body)
+		}
+	}
+	s.status["/b"] = http.StatusInternalServerError
+	deliver := p.Deliver("shop", "hot", "low")
+	note := &outbox.Note{ID: "1", Value: []byte(`{}`)}
+	for note.Attempt = 1; note.Attempt < patience; note.Attempt++ {
+		if err := deliver(t.Context(), note); err == nil {
+			t.Fatalf("attempt %d: b is given up too early", note.Attempt)
+		}
+	}
+	if err := deliver(t.Context(), note); err != nil {
+		t.Errorf("b holds all up: %v", err)
+	}
+	if err := deliver(t.Context(), &outbox.Note{ID: "2", Attempt: 1, Value: []byte(`{}`)}); err != nil {
+		t.Errorf("b holds the next up: %v", err)
+	}
+	if len(s.got) != 2 {
+		t.Errorf("got %q", s.got)
+	}
+}
+
 // TestSubscribeRefuses what is no subscription, or not theirs to ask for.
 func TestSubscribeRefuses(t *testing.T) {
 	s, p, topic := newService(t)
