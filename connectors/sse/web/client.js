@@ -217,10 +217,10 @@ export class Client {
   }
 
   // again opens after a full-jitter wait: a thousand pages that fail together
-  // come back spread out.
+  // come back spread out. Three quick tries, then longer waits.
   again() {
     this.shut();
-    this.wait(this.random() * Math.min(30000, 1000 * 2 ** Math.max(1, Math.min(this.failures - 1, 5))));
+    this.wait(this.random() * Math.min(30000, 1500 * 2 ** Math.max(0, Math.min(this.failures - 3, 5))));
   }
 
   // hurry tries now, where a wait was begun: somebody looks, or the network is

@@ -99,8 +99,8 @@ test('a closed one is opened anew, from the cursor, after a random wait', () => 
   w.sources[0].say('ready', {}, 'v1.e.A+/');
   w.pass(3000);
   w.sources[0].fail(true);
-  assert.equal(w.client.retryAt, w.at + 0.5 * 2000);
-  w.pass(999);
+  assert.equal(w.client.retryAt, w.at + 0.5 * 1500);
+  w.pass(749);
   assert.equal(w.sources.length, 1);
   w.pass(1);
   assert.equal(w.sources[1].url, '/live/p/s?cursor=v1.e.A%2B%2F');
@@ -115,10 +115,10 @@ test('waits grow to half a minute, and are short again after a hello', () => {
     waits.push(w.client.retryAt - w.at);
     w.pass(waits.at(-1));
   }
-  assert.deepEqual(waits, [2000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+  assert.deepEqual(waits, [1500, 1500, 1500, 3000, 6000, 12000, 24000, 30000]);
   w.last().say('hello', {});
   w.last().fail(true);
-  assert.equal(w.client.retryAt - w.at, 2000);
+  assert.equal(w.client.retryAt - w.at, 1500);
 });
 
 test('an old source is not listened to', () => {
