@@ -58,7 +58,7 @@ func redriveCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&brokers, "brokers", "", "host:port,… of Kafka or Redpanda (or LEAT_BROKERS, or leat.yaml)")
 	cmd.Flags().StringVar(&config, "config", "", "worker config (default leat.yaml, where it exists)")
-	cmd.Flags().StringVar(&stage, "stage", "", "only letters of this stage: decode, event_time, expression, aggregate, late, produce")
+	cmd.Flags().StringVar(&stage, "stage", "", "only letters of this stage: decode, event_time, expression, aggregate, late, produce, send")
 	cmd.Flags().StringVar(&to, "to", "", "send them to this topic instead")
 	cmd.Flags().IntVar(&limit, "limit", 0, "the most that are sent; 0: all")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "send nothing: show what would go")
