@@ -19,7 +19,19 @@ export class Notify {
     this.key = body.key ?? null;
     this.sinks = (body.sinks ?? []).filter((s) => typeof s === 'string' || s.pipeline === this.pipeline).map((s) => s.sink ?? s);
     const worker = await navigator.serviceWorker.getRegistration('/assets/');
-    this.on = !!await worker?.pushManager.getSubscription();
+    this.on = this.wanted && !!await worker?.pushManager.getSubscription();
+  }
+
+  // A browser has one subscription for all pipelines: which of them it is for
+  // is kept beside it.
+  get name() { return 'leat.push.' + this.pipeline; }
+  get wanted() { try { return localStorage.getItem(this.name) !== null; } catch { return true; } }
+  remember(on) {
+    try {
+      if (on) localStorage.setItem(this.name, '1');
+      else localStorage.removeItem(this.name);
+      return Object.keys(localStorage).some((k) => k.startsWith('leat.push.'));
+    } catch { return on; }
   }
 
   items() {
@@ -35,11 +47,12 @@ export class Notify {
         await ready(worker);
         const subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(this.key) });
         await this.send('POST', subscription);
+        this.remember(true);
       } else {
         const subscription = await worker.pushManager.getSubscription();
         if (subscription) {
           await this.send('DELETE', subscription);
-          await subscription.unsubscribe();
+          if (!this.remember(false)) await subscription.unsubscribe();
         }
       }
       this.on = on;
