@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -142,9 +143,20 @@ func (f *filterPlan) read(e *filterEval, row []byte) bool {
 		e.batch.Cols[c].SetNull(0, 1)
 	}
 	return eachMember(row, func(name, value []byte) bool {
-		c, ok := f.columns[unquoted(name)]
+		c, ok := f.column(name)
 		return !ok || setCell(&e.batch.Cols[c], value)
 	})
+}
+
+// column finds a column by its quoted name, without an allocation where the
+// name has no escapes.
+func (f *filterPlan) column(quoted []byte) (c int, ok bool) {
+	if len(quoted) >= 2 && bytes.IndexByte(quoted, '\\') < 0 {
+		c, ok = f.columns[string(quoted[1:len(quoted)-1])]
+	} else {
+		c, ok = f.columns[unquoted(quoted)]
+	}
+	return c, ok
 }
 
 // setCell reads a JSON value as a column's type, as a view's rows have it: big
