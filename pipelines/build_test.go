@@ -158,3 +158,42 @@ func TestSteps(t *testing.T) {
 		t.Error("no step of several nodes was among them")
 	}
 }
+
+// TestKeyError: the dead letter of a row whose key cannot be computed, before it
+// moves, names the aggregate.
+func TestKeyError(t *testing.T) {
+	set, diags := LoadBytes("p.yaml", []byte(`version: 1
+name: p
+sources:
+  orders: {topic: orders, key: [id], schema: {id: string, n: int}}
+transforms:
+  - {name: halves, type: aggregate, group_by: [{half: 'div(10, n)'}], aggregates: {n: count()}, ttl: 1d}
+sinks:
+  - {name: out, type: kafka, topic: out}
+errors: {dead_letter: {topic: dlq}}
+`), testEnv)
+	if diags.Errors() > 0 {
+		t.Fatal(printed(diags))
+	}
+	topo, err := set.Pipelines[0].build(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := NewMemoryDriver(topo, DriverOptions{Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	if err := d.Feed("orders", Fed{Key: []byte("a"), HasKey: true, Value: []byte(`{"id": "a", "n": 0}`), Time: testStart.UnixMilli()}); err != nil {
+		t.Fatal(err)
+	}
+	letters := d.DeadLetters()
+	if len(letters) != 1 {
+		t.Fatalf("%d dead letters", len(letters))
+	}
+	for _, h := range letters[0].Headers {
+		if h.Key == "leat.error.transform" && string(h.Value) != "halves" {
+			t.Errorf("it names the transform %q", h.Value)
+		}
+	}
+}

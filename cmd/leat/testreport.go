@@ -92,7 +92,11 @@ func (r *testReport) write(stdout io.Writer) error {
 		}
 	}
 	if len(r.edits) > 0 || len(r.Changes) > 0 {
-		fmt.Fprintf(r.text, "%d changes written: read them, and run the tests again\n", len(r.Changes))
+		what := fmt.Sprintf("%d changes written: read them", len(r.Changes))
+		if len(r.Changes) == 1 {
+			what = "1 change written: read it"
+		}
+		fmt.Fprintln(r.text, what+", and run the tests again")
 	}
 	_, err := fmt.Fprintf(r.text, "%d passed, %d failed in %.2f s (%.0f tests/s)\n",
 		r.Passed, r.Failed, r.Seconds, float64(r.Passed+r.Failed)/max(r.Seconds, 1e-6))
