@@ -62,10 +62,10 @@ export class Controls {
       null,
       ...page.session.items(),
       ...page.notify.items(),
-      { text: 'Operators’ page', href: '/ops' },
+      page.operator ? { text: 'Operators’ page', href: '/ops' } : null,
       { text: 'All dashboards', href: '/' },
       { text: 'Keys and marks', hint: '?', do: () => help() },
-    ];
+    ].filter((item, i, all) => item || (all[i - 1] && all[i + 1]));
   }
 
   key(e) {

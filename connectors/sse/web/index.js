@@ -38,5 +38,12 @@ async function load() {
       element('p', { class: 'tags' }, ...b.views.map((v) => element('span', { text: titleOf(v.sink) })))))));
 }
 
+// The operators' page may be on another address, or not for everybody.
+async function operators() {
+  const answer = await fetch('/v1/ops', { method: 'HEAD' }).catch(() => null);
+  document.getElementById('ops').hidden = !answer?.ok;
+}
+
 load();
 session.check();
+operators();

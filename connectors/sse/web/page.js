@@ -123,6 +123,7 @@ class Page {
     else if (!this.cards.length) this.say(`There is no panel ${this.state.panel} on this dashboard.`);
     setInterval(() => this.tick(), 250);
     this.notify.look();
+    fetch('/v1/ops', { method: 'HEAD' }).then((a) => { this.operator = a.ok; }, () => {}); // perhaps on another address
     this.session.check();
   }
 
