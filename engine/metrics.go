@@ -207,8 +207,9 @@ func (m *Metrics) Oldest(pipeline, sink string, age float64) {
 
 // publish shows a task's time and size to other goroutines, at each commit.
 func (t *Task) publish() {
-	w, _ := t.time()
+	w, idle := t.time()
 	t.Stats.Watermark.Store(w)
+	t.Stats.stand.Store(&stand{watermark: w, idle: idle, holding: t.holding()})
 	if t.lease != nil {
 		n := int64(0)
 		for _, table := range t.lease.Tables() {

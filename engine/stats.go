@@ -16,6 +16,7 @@ type TaskStats struct {
 	StateBytes atomic.Int64
 	LagRecords atomic.Int64
 
+	stand      atomic.Pointer[stand] // as of the last commit; nil: there was none
 	pendingIn  int64
 	pendingOut int64
 	outside    int64 // committed records to topics that are not internal
@@ -77,11 +78,7 @@ func (s *TaskStats) Counters() map[string]int64 {
 func (t *Task) Snapshot() TaskSnapshot {
 	s := TaskSnapshot{LagRecords: t.Stats.LagRecords.Load()}
 	s.Watermark, s.Idle = t.time()
-	for _, in := range t.inputs {
-		if in.stalled {
-			s.Holding = string(in.tp.Topic) + "/" + itoa(int64(in.tp.Partition))
-		}
-	}
+	s.Holding = t.holding()
 	for k, v := range t.Stats.Counters() {
 		switch k {
 		case "late", "late_after_idle":
@@ -91,4 +88,14 @@ func (t *Task) Snapshot() TaskSnapshot {
 		}
 	}
 	return s
+}
+
+// holding is an input that is silent but not read to its end, "topic/partition".
+func (t *Task) holding() (name string) {
+	for _, in := range t.inputs {
+		if in.stalled {
+			name = string(in.tp.Topic) + "/" + itoa(int64(in.tp.Partition))
+		}
+	}
+	return name
 }

@@ -112,6 +112,7 @@ type Worker struct {
 
 	mu       sync.Mutex
 	tasks    map[TaskID]*Task
+	waiting  map[TaskID]int // being restored
 	purge    map[TopicPartition]Offset
 	first    time.Time
 	last     time.Time
@@ -257,8 +258,10 @@ func (w *Worker) startOffset(ctx context.Context, sub *SubTopology, tp TopicPart
 // restore brings a task's state up in the pool and hands it to ch.
 func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch chan<- restored) {
 	w.restoring.Add(1)
+	w.waits(TaskID{sub.ID, p}, 1)
 	w.group.other(func() error {
 		defer w.restoring.Add(-1)
+		defer w.waits(TaskID{sub.ID, p}, -1)
 		select {
 		case w.restores <- struct{}{}:
 			defer func() { <-w.restores }()

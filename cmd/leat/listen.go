@@ -24,16 +24,19 @@ type listening struct {
 }
 
 // newHub makes the hub that the worker's config asks for.
-func newHub(cfg pipelines.Config, m *engine.Metrics, log *slog.Logger) (*sse.Hub, *access.Gate, error) {
+func newHub(cfg pipelines.Config, m *engine.Metrics, log *slog.Logger, more ...func(*sse.Options)) (*sse.Hub, *access.Gate, error) {
 	gate, err := access.New(cfg.Serve.Access, access.Options{Log: log, Refused: func(reason string) { m.Rejected("", reason) }})
 	if err != nil {
 		return nil, nil, coded{exitInvalid, fmt.Errorf("serve: %w", err)}
 	}
-	hub := sse.NewHub(sse.Options{
+	o := sse.Options{
 		Log: log, Metrics: m, Hosts: cfg.Hosts, Gate: gate, Compile: pipelines.CompileFilter,
 		FrameAncestors: cfg.Serve.FrameAncestors, MaxConnections: cfg.Serve.Connections,
-	})
-	return hub, gate, nil
+	}
+	for _, f := range more {
+		f(&o)
+	}
+	return sse.NewHub(o), gate, nil
 }
 
 // checkRows compiles the row filter of a view, so that one that is wrong shows

@@ -93,6 +93,7 @@ type job struct {
 	topo   *engine.Topology
 	plan   *engine.Plan
 	worker *engine.Worker
+	drawn  string // the topology, as Mermaid
 }
 
 // run runs pipelines until ctx ends or all is read. beside, where given, runs
@@ -253,7 +254,11 @@ func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *eng
 	case p.flags.trustOffsets:
 		o.Trust = engine.TrustOffsets
 	}
-	p.jobs = append(p.jobs, &job{topo, plan, engine.NewWorker(topo, plan, p.broker, p.db, o)})
+	drawn := ""
+	if e, _, err := pipelines.Explain(pl); err == nil {
+		drawn = e.Mermaid()
+	}
+	p.jobs = append(p.jobs, &job{topo, plan, engine.NewWorker(topo, plan, p.broker, p.db, o), drawn})
 	return p.addSenders(pl, plan, metrics)
 }
 

@@ -39,7 +39,9 @@ func (p *process) listen(m *engine.Metrics) error {
 	p.serve = s
 	var err error
 	var gate *access.Gate
-	if s.hub, gate, err = newHub(p.config, m, p.log); err != nil {
+	if s.hub, gate, err = newHub(p.config, m, p.log, func(o *sse.Options) {
+		o.Node, o.Presence, o.Ops = p.worker, &fleet{cluster: p.broker.Cluster(), log: p.log}, (&ops{p: p}).status
+	}); err != nil {
 		return err
 	}
 	if p.push != nil {
@@ -63,7 +65,7 @@ func (p *process) listen(m *engine.Metrics) error {
 	if s.admL, err = listenOn(first(p.flags.admin, p.config.Admin), defaultAdmin); err != nil {
 		return err
 	}
-	s.admin = &http.Server{Handler: adminHandler(m, p.ready), ReadHeaderTimeout: 5 * time.Second}
+	s.admin = &http.Server{Handler: adminHandler(m, p.ready, s.hub), ReadHeaderTimeout: 5 * time.Second}
 	fmt.Fprintf(os.Stderr, "leat: metrics and health on http://%s/metrics\n", s.admL.Addr())
 	return nil
 }
@@ -98,8 +100,11 @@ func listenOn(asked, fallback string) (net.Listener, error) {
 }
 
 // adminHandler serves metrics, health and profiles; loopback by default.
-func adminHandler(m *engine.Metrics, ready http.HandlerFunc) http.Handler {
+func adminHandler(m *engine.Metrics, ready http.HandlerFunc, hub *sse.Hub) http.Handler {
 	mux := http.NewServeMux()
+	for _, path := range []string{"GET /ops", "GET /v1/ops", "GET /assets/"} {
+		mux.Handle(path, hub.OpsHandler())
+	}
 	mux.Handle("GET /metrics", m.Handler())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", ready)

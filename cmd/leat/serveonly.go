@@ -67,6 +67,7 @@ func serveCommand() *cobra.Command {
 
 // viewer is a process that only serves.
 type viewer struct {
+	fleet    *fleet
 	hub      *sse.Hub
 	follower *follower // nil: the views are those of files
 	push     *push     // nil: no web push
@@ -86,11 +87,12 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 		return err
 	}
 	metrics := engine.NewMetrics()
-	hub, gate, err := newHub(cfg, metrics, log)
+	others := &fleet{log: log} // its cluster comes with the broker
+	hub, gate, err := newHub(cfg, metrics, log, func(o *sse.Options) { o.Presence = others })
 	if err != nil {
 		return err
 	}
-	v := &viewer{hub: hub}
+	v := &viewer{hub: hub, fleet: others}
 	if set != nil {
 		for _, p := range set.Pipelines {
 			topo, err := pipelines.Build(p, pipelines.Options{})
@@ -133,7 +135,7 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 		liveL.Close()
 		return err
 	}
-	admin := &http.Server{Handler: adminHandler(metrics, v.ready), ReadHeaderTimeout: 5 * time.Second}
+	admin := &http.Server{Handler: adminHandler(metrics, v.ready, hub), ReadHeaderTimeout: 5 * time.Second}
 	defer admin.Close()
 	fmt.Fprintf(os.Stderr, "leat: metrics and health on http://%s/metrics\n", adminL.Addr())
 	return v.run(ctx, f.grace, broker, live, liveL, admin, adminL)
@@ -154,6 +156,7 @@ func (v *viewer) run(ctx context.Context, grace time.Duration, broker *kafka.Bro
 	}
 	start(func() error { return serveOn(live, liveL) })
 	start(func() error { return admin.Serve(adminL) })
+	v.fleet.cluster = broker.Cluster()
 	start(func() error { return v.hub.Run(inner, broker.Cluster()) })
 	if v.push != nil {
 		start(func() error { v.push.store.Run(inner); return nil })
