@@ -284,7 +284,9 @@ func (c *conn) send(fr *frame) bool {
 	}
 	c.version = fr.to
 	c.news = c.news || !fr.empty
-	c.hub.metrics.Frame(c.view.name, size)
+	if size > 0 {
+		c.hub.metrics.Frame(c.view.name, size)
+	}
 	return true
 }
 
