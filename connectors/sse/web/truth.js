@@ -108,8 +108,8 @@ export class TruthBar {
     this.pill.title = t.polling ? 'Something between here and the server holds streams back: this page asks again and again instead' : '';
     this.set('complete to', t.ended ? 'the end' : t.watermark == null ? '–' : clock(t.watermark), true);
     this.set('lag', !t.known ? '–' : t.ended || (t.idle && !t.records) ? 'none' : since(t.lag) + (t.records ? ` · ${t.records.toLocaleString()} ${t.records === 1 ? 'row' : 'rows'}` : ''), !past, t.lag > 60000 && !t.idle);
-    this.set('late', t.late.toLocaleString(), true, false);
-    this.set('dropped', t.dropped.toLocaleString(), true, t.dropped > 0);
+    this.set('late', t.late.toLocaleString(), !past || t.known, false);
+    this.set('dropped', t.dropped.toLocaleString(), !past || t.known, t.dropped > 0);
     this.set('not shown', t.rest.toLocaleString() + ' rows', t.rest > 0, true);
     this.set('held back by', t.stalled.length ? 'task ' + t.stalled.join(', ') + ', not heard' : t.holding, !past && (t.stalled.length > 0 || (t.holding !== '' && !t.idle && !t.ended)), t.stalled.length > 0);
     this.set('watching', String(t.watching), t.watching > 1);
