@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -197,9 +199,9 @@ func TestRefusesPrivate(t *testing.T) {
 // TestSlowAndLarge: a receiver costs the timeout and a few KB at most.
 func TestSlowAndLarge(t *testing.T) {
 	release := make(chan struct{})
-	large := false
+	var large atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !large {
+		if !large.Load() {
 			_, _ = io.Copy(io.Discard, r.Body)
 			select {
 			case <-release:
@@ -222,7 +224,7 @@ func TestSlowAndLarge(t *testing.T) {
 		t.Error(err)
 	}
 	close(release)
-	large = true
+	large.Store(true)
 	if err := deliver(t, Config{URL: server.URL, Client: local(t)}, &outbox.Note{Value: []byte("{}")}); err == nil || len(err.Error()) > 1000 {
 		t.Errorf("%.100v", err)
 	}
@@ -230,9 +232,10 @@ func TestSlowAndLarge(t *testing.T) {
 
 // TestTLS: a certificate that nobody vouches for is refused, and may be mended.
 func TestTLS(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("asked") }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("asked") }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshake that is meant to fail
+	server.StartTLS()
 	defer server.Close()
-	server.Config.ErrorLog = nil
 	err := deliver(t, Config{URL: server.URL, Client: local(t)}, &outbox.Note{Value: []byte("{}")})
 	var f *outbox.Failure
 	if err == nil || errors.As(err, &f) && f.Permanent {
