@@ -37,7 +37,9 @@ func withSecond(s state.Spec) state.Spec {
 	return s
 }
 
-func newKeyed(ctx *engine.Context, table *state.Table) *keyed { return &keyed{ctx: ctx, table: table, end: engine.MaxTime} }
+func newKeyed(ctx *engine.Context, table *state.Table) *keyed {
+	return &keyed{ctx: ctx, table: table, end: engine.MaxTime}
+}
 
 // get gives the bytes of a key, nil where it has none. They are the store's
 // own: valid until the key is put or removed. See hold.

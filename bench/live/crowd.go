@@ -26,9 +26,9 @@ type client struct {
 	at      atomic.Bool // ready was seen
 	resumed atomic.Bool
 
-	mu      sync.Mutex
-	delays  []int32 // µs
-	lastID  string
+	mu     sync.Mutex
+	delays []int32 // µs
+	lastID string
 }
 
 // connect opens n streams, all at once as far as the machine allows.
