@@ -87,6 +87,7 @@ export class Shared {
       if (m.leaves) this.followers.delete(m.leaves);
       return;
     }
+    if (this.role === 'alone' && m.event) return this.rejoin();
     if (this.role !== 'follower') return;
     if (m.leads) {
       // Another tab took over. It goes on from its cursor; if that is not ours,
@@ -102,6 +103,18 @@ export class Shared {
       if (m.event) this.onEvent(...m.event);
       this.follow(m);
     }
+  }
+
+  // rejoin gives up a stream of our own: the leader is heard again.
+  rejoin() {
+    const own = this.client;
+    this.client = null;
+    own.onEvent = own.onState = () => {};
+    own.close();
+    this.role = 'follower';
+    this.welcome = false;
+    this.post({ join: this.id });
+    this.expect(answerWithin);
   }
 
   follow(m) {

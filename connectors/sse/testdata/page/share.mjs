@@ -101,6 +101,23 @@ test('a leader that does not answer is not waited for', async () => {
   assert.equal(b.opened, 2);
 });
 
+test('a tab that went alone comes back when the leader is heard', async () => {
+  const b = browser();
+  const one = b.tab(), two = b.tab();
+  one.shared.open();
+  await settled();
+  b.pass();
+  two.shared.open();
+  b.pass();
+  b.pass(10000); // nothing heard for long
+  assert.equal(two.shared.role, 'alone');
+  one.clients[0].say('delta', { n: 1 }, 'v1.e.9');
+  assert.equal(two.shared.role, 'follower');
+  assert.equal(two.clients[0].closed, true);
+  one.clients[0].say('delta', { n: 2 }, 'v1.e.10');
+  assert.deepEqual(two.events.at(-1), ['delta', { n: 2 }]);
+});
+
 test('what a follower missed while nobody led is given again', async () => {
   const b = browser();
   const one = b.tab(), two = b.tab(), three = b.tab();
