@@ -49,7 +49,7 @@ type watched struct {
 	View       string        `json:"view,omitempty"`
 	Count      int           `json:"count"`
 	Principals []string      `json:"principals,omitempty"`
-	Nodes      []watchedNode `json:"nodes,omitempty"`
+	Nodes      []watchedNode `json:"nodes,omitzero"`
 	At         int64         `json:"at,omitempty"`
 }
 

@@ -69,7 +69,10 @@ func (h *Hub) serveRows(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Vary", "Accept, Authorization, Cookie")
 	w.Header().Set("ETag", tag)
-	if matches(r.Header.Values("If-None-Match"), tag) {
+	if q.filter.right != nil {
+		w.Header().Del("ETag") // it would tell of changes of rows that are not the viewer's
+	}
+	if q.filter.right == nil && matches(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -87,7 +90,11 @@ func (h *Hub) serveRows(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The table may have moved on since the tag was made: this is the rows'.
-	w.Header().Set("ETag", state.tag(h, q))
+	if q.filter.right == nil {
+		w.Header().Set("ETag", state.tag(h, q))
+	} else {
+		state.status.Rows, state.status.Rest = len(rows), 0 // nor how many those are
+	}
 	page, next := q.page(rows)
 	if next != "" {
 		w.Header().Set("Link", "<"+nextURL(r.URL, next)+`>; rel="next"`)

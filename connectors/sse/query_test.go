@@ -290,6 +290,32 @@ func TestLookedUpKeysAreTheSinks(t *testing.T) {
 	}
 }
 
+// Under a right an answer says nothing of other rows: not how many there are,
+// nor that they have changed.
+func TestQueryUnderARight(t *testing.T) {
+	spec := boardSpec(1)
+	h, handler := asked(t, Options{Gate: onlyMine{}, Compile: func(engine.ViewSpec, string, map[string]any) (func([]byte) bool, error) {
+		return func(row []byte) bool { return strings.Contains(string(row), `"n":1`) }, nil
+	}}, spec)
+	h.fill(spec.Name, "DE", `{"country":"DE","n":1}`, "FR", `{"country":"FR","n":2}`)
+	before := get(handler, "/v1/views/orders/board")
+	h.fill(spec.Name, "FR", `{"country":"FR","n":3}`, "IT", `{"country":"IT","n":4}`)
+	after := get(handler, "/v1/views/orders/board")
+	if before.Body.String() != after.Body.String() || before.Header().Get("ETag") != "" || !strings.Contains(after.Body.String(), `"row_count":1`) {
+		t.Errorf("%v\n%s\n%s", before.Header(), before.Body, after.Body)
+	}
+	for _, path := range []string{"?key=FR", "?prefix=F", "?format=csv&key=FR"} {
+		if w := get(handler, "/v1/views/orders/board"+path); strings.Contains(w.Body.String(), "FR") {
+			t.Errorf("%s: %s", path, w.Body)
+		}
+	}
+}
+
+// onlyMine is a gate with a row filter.
+type onlyMine struct{ open }
+
+func (onlyMine) View(*Viewer, string) (string, bool) { return "mine", true }
+
 func TestAcceptChoosesCSV(t *testing.T) {
 	for accept, csv := range map[string]bool{
 		"": false, "*/*": false, "text/csv": true, "application/json, text/csv;q=0.5": false, "text/csv, application/json;q=0.9": true,
