@@ -18,6 +18,8 @@ class Ops {
     document.addEventListener('visibilitychange', () => { if (!document.hidden) this.ask(); });
     setInterval(() => this.tell(), 1000);
     this.ask();
+    // On an address for operators alone there are no dashboards to lead to.
+    fetch('/v1/dashboards', { method: 'HEAD' }).then((a) => document.body.classList.toggle('alone', !a.ok), () => {});
   }
 
   async ask() {
@@ -98,7 +100,7 @@ class Pipeline {
       this.facts, this.restore,
       element('h3', { text: 'Tasks' }),
       element('div', { class: 'rows', tabindex: '0', role: 'region', 'aria-label': 'Tasks of ' + p.pipeline },
-        element('table', {}, element('thead', {}, element('tr', {}, ...['Task', 'State', 'Complete to', 'Lag', 'Rows behind', 'Held back by', 'Node'].map((t, i) => element('th', { scope: 'col', text: t, class: i === 3 || i === 4 ? 'num' : null })))), this.tasks)),
+        element('table', {}, element('thead', {}, element('tr', {}, ...['Task', 'State', 'Complete to', 'Lag', 'Rows behind', 'State size', 'Held back by', 'Node'].map((t, i) => element('th', { scope: 'col', text: t, class: i > 2 && i < 6 ? 'num' : null })))), this.tasks)),
       element('h3', { text: 'Dead letters' }), this.letters,
       element('h3', { text: 'Topology' }), this.figure);
   }
@@ -135,7 +137,8 @@ class Pipeline {
     const some = tasks.filter((t) => t.restore && t.restore.total > 0 && t.restore.done < t.restore.total);
     this.restore.hidden = !some.length;
     if (!some.length) return;
-    const done = some.reduce((n, t) => n + t.restore.done, 0), total = some.reduce((n, t) => n + t.restore.total, 0);
+    // Each task tells of all restores of its worker.
+    const { done, total } = some.map((t) => t.restore).sort((a, b) => b.total - a.total)[0];
     const words = `Restoring state of ${some.length} ${some.length === 1 ? 'task' : 'tasks'}: ${full(done)} of ${full(total)} records, ${Math.floor(done / total * 100)} %`;
     this.restore.replaceChildren(element('span', { text: words }), element('progress', { max: String(total), value: String(done), 'aria-label': 'Restore' }));
   }
@@ -148,10 +151,11 @@ class Pipeline {
       return element('tr', { class: t.watermark === lowest && tasks.length > 1 ? 'lowest' : null },
         element('td', { text: t.task }), element('td', { class: t.state === 'running' ? 'good' : 'warn', text: (t.state === 'running' ? '● ' : '▲ ') + state }),
         element('td', { class: 'when', text: t.watermark == null ? '–' : clock(t.watermark), title: t.watermark == null ? null : stamp(t.watermark) }),
-        element('td', { class: 'num', text: t.lag_ms == null ? '–' : since(t.lag_ms) }), element('td', { class: 'num', text: t.lag_records == null ? '–' : full(t.lag_records) }),
+        element('td', { class: 'num', text: t.lag_ms == null ? '–' : t.idle && !t.lag_records ? 'idle' : since(t.lag_ms) }), element('td', { class: 'num', text: t.lag_records == null ? '–' : full(t.lag_records) }),
+        element('td', { class: 'num', text: t.state_bytes == null ? '–' : full(t.state_bytes, 'bytes') }),
         element('td', { text: t.holding || '–' }), element('td', { text: t.node || '–' }));
     }));
-    if (!tasks.length) this.tasks.append(element('tr', {}, element('td', { colspan: '7', text: 'No task of this pipeline runs on this node.' })));
+    if (!tasks.length) this.tasks.append(element('tr', {}, element('td', { colspan: '8', text: 'No task of this pipeline runs on this node.' })));
   }
 
   dead(d) {
