@@ -14,7 +14,8 @@ const pollFor = 20 * time.Second
 // JSON array, for clients behind proxies that hold streams back. It is a stream
 // that ends with its first news and is forgotten: what is known of the client
 // is in its cursor. Without a cursor the answer is a snapshot, at once; with
-// one, what changed since, when something has; 204 where nothing did.
+// one, what changed since, when something has; 204 where nothing did, or for
+// windows, which go by themselves, the newest mark.
 func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 	v, f, ok := h.wanted(w, r)
 	if !ok {
@@ -53,7 +54,9 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 		out.mark = c.group.markNow()
 	}
 	v.leave(c.group)
-	out.answer(w, h.opts.WriteTimeout, c.news)
+	// Windows go with time alone: who polls must hear how far it is.
+	timely := v.spec.Windowed && out.mark != nil
+	out.answer(w, h.opts.WriteTimeout, c.news || timely)
 }
 
 // poll brings the client to the present, or waits for news; false: there are
@@ -102,6 +105,9 @@ func (g *gathered) write(b *block) bool {
 		g.cursor = b
 	default:
 		g.blocks = append(g.blocks, b)
+		if b.id() != "" {
+			g.cursor = nil // it is newer
+		}
 	}
 	return true
 }
@@ -122,7 +128,11 @@ func (g *gathered) answer(w http.ResponseWriter, timeout time.Duration, news boo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	sep := byte('[')
-	for _, b := range append(g.blocks, g.mark) {
+	blocks := append(g.blocks, g.mark)
+	if g.cursor != nil {
+		blocks = append(blocks, g.cursor)
+	}
+	for _, b := range blocks {
 		_ = rc.SetWriteDeadline(time.Now().Add(timeout))
 		if _, err := w.Write(append([]byte{sep}, b.message()...)); err != nil {
 			return

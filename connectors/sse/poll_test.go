@@ -205,6 +205,32 @@ func TestPollBringsTheCursorForward(t *testing.T) {
 	})
 }
 
+// Windows go with time alone: a poll hears of it though no row changes.
+func TestPollHearsThatWindowsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		topic := newMemory(1)
+		spec := boardSpec(1)
+		spec.Windowed, spec.History = true, 10*time.Second
+		end := time.Now().UnixMilli()
+		topic.put(0, "idle", fmt.Sprintf(`{"n":1,"window_end":%d}`, end))
+		topic.mark(0, end)
+		w := newWorld(t, topic, Options{}, spec)
+		defer w.stop()
+		c := &client{rows: map[string]string{}, done: make(chan struct{})}
+		w.polls(c, live+"/poll")
+		pass(time.Second)
+		if len(c.table()) != 1 {
+			t.Fatalf("%v", c.table())
+		}
+		topic.mark(0, end+20000)
+		pass(25 * time.Second)
+		if len(c.table()) != 0 {
+			t.Errorf("a window that is gone is shown: %v", c.table())
+		}
+		c.close()
+	})
+}
+
 func TestPollAtCapacityAndDraining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, newMemory(1), Options{MaxConnections: 1}, boardSpec(1))

@@ -111,9 +111,9 @@ func TestTrap04CursorsCannotInject(t *testing.T) {
 				c := w.open(path+"?cursor="+cursor, "")
 				pass(time.Second)
 				if path == live && (c.hello().Resumed || c.kinds() != "hello snapshot ready" || c.last() == "") {
-					t.Errorf("cursor %.40s: %s", cursor, c.raw.String())
+					t.Errorf("cursor %.40s: %s", cursor, c.said())
 				}
-				if raw := c.raw.String(); strings.Contains(raw, "Set-Cookie") || strings.Contains(raw, "drain") {
+				if raw := c.said(); strings.Contains(raw, "Set-Cookie") || strings.Contains(raw, "drain") {
 					t.Errorf("cursor %.40s comes back: %s", cursor, raw)
 				}
 				if id := c.last(); strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
@@ -294,7 +294,7 @@ func TestTrap11IdleKeyGoes(t *testing.T) {
 			}
 		}
 		for _, c := range clients {
-			if strings.Contains(c.raw.String(), `"delete":["`) {
+			if strings.Contains(c.said(), `"delete":["`) {
 				t.Error("it took a tombstone")
 			}
 			c.close()
@@ -321,8 +321,8 @@ func TestTrap12LateUpdateRevisesInPlace(t *testing.T) {
 		topic.put(0, "w", row(2))
 		pass(time.Second)
 		for _, c := range []*client{c, p} {
-			if got := c.table(); len(got) != 1 || got["w"] != row(2) || strings.Contains(c.raw.String(), `"delete":["`) {
-				t.Errorf("%v\n%s", got, c.raw.String())
+			if got := c.table(); len(got) != 1 || got["w"] != row(2) || strings.Contains(c.said(), `"delete":["`) {
+				t.Errorf("%v\n%s", got, c.said())
 			}
 		}
 		if p.patches != 1 {
@@ -347,8 +347,8 @@ func TestTrap16ViewersHaveACap(t *testing.T) {
 		socket := &client{rows: map[string]string{}, done: make(chan struct{})}
 		w.socket(socket, live+"/ws?as=ann")
 		pass(time.Second)
-		if c.status != "200 OK" || c.kinds() != "drain" || !c.isClosed() || !strings.Contains(c.raw.String(), endViewerCap) || a.isClosed() {
-			t.Errorf("the third: %s, %s", c.status, c.raw.String())
+		if c.status != "200 OK" || c.kinds() != "drain" || !c.isClosed() || !strings.Contains(c.said(), endViewerCap) || a.isClosed() {
+			t.Errorf("the third: %s, %s", c.status, c.said())
 		}
 		if <-socket.done; socket.kinds() != "drain" || socket.status != "1013" {
 			t.Errorf("a socket: %s, %s", socket.kinds(), socket.status)
@@ -390,8 +390,8 @@ func TestTrap15ViewersExpire(t *testing.T) {
 			t.Errorf("a poll: %d after %v", status, time.Since(start))
 		}
 		pass(time.Second)
-		if <-c.done; !strings.HasSuffix(c.kinds(), "drain") || !strings.Contains(c.raw.String(), endExpired) {
-			t.Errorf("%s", c.raw.String())
+		if <-c.done; !strings.HasSuffix(c.kinds(), "drain") || !strings.Contains(c.said(), endExpired) {
+			t.Errorf("%s", c.said())
 		}
 		if <-socket.done; !strings.HasSuffix(socket.kinds(), "drain") || socket.status != "1008" {
 			t.Errorf("a socket: %s, %s", socket.kinds(), socket.status)
@@ -416,7 +416,7 @@ func TestTrap17BigIntegers(t *testing.T) {
 		topic.put(0, "a", row(-9223372036854775808, 2))
 		pass(time.Second)
 		for _, c := range []*client{c, p} {
-			raw := c.raw.String()
+			raw := c.said()
 			if !strings.Contains(raw, `"9007199254740993"`) || !strings.Contains(raw, `"-9223372036854775808"`) || c.table()["a"] != row(-9223372036854775808, 2) {
 				t.Errorf("%s", raw)
 			}
@@ -544,7 +544,7 @@ func TestTopicDeleted(t *testing.T) {
 		topic.recreate()
 		topic.set(false, false)
 		pass(3 * time.Second)
-		if !c.isClosed() || !strings.Contains(c.raw.String(), endReplaced) {
+		if !c.isClosed() || !strings.Contains(c.said(), endReplaced) {
 			t.Fatalf("the stream of the old topic goes on: %s", c.kinds())
 		}
 		cursor, rows := c.close()

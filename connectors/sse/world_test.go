@@ -461,6 +461,13 @@ func (c *client) kinds() string {
 	return strings.Join(k, " ")
 }
 
+// said is all that the client was given, as text.
+func (c *client) said() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.raw.String()
+}
+
 // hello is the first event's data.
 func (c *client) hello() frameData {
 	c.mu.Lock()
