@@ -51,8 +51,7 @@ export function place({ nodes, edges }) {
   for (const n of nodes) (layers[layer.get(n.id)] ??= []).push(n.id);
   for (let i = 0; i < layers.length; i++) layers[i] ??= []; // a ring leaves holes
   const row = new Map();
-  const number = () => layers.forEach((l) => l.forEach((id, i) => row.set(id, i)));
-  number();
+  for (const l of layers) l.forEach((id, i) => row.set(id, i));
   // Medians, there and back.
   for (let round = 0; round < 5; round++) {
     const near = round % 2 ? outs : ins;
@@ -63,8 +62,8 @@ export function place({ nodes, edges }) {
       };
       const want = new Map(l.map((id) => [id, at(id)]));
       l.sort((a, b) => want.get(a) - want.get(b) || row.get(a) - row.get(b));
+      l.forEach((id, i) => row.set(id, i)); // the next layer goes by it
     }
-    number();
   }
   return { layers, row, layer };
 }
@@ -94,6 +93,7 @@ export function draw(model, name) {
     return { x: box.pad + layer.get(id) * (box.w + box.gapX), y: box.pad + free + row.get(id) * (box.h + box.gapY) };
   };
   const root = svg('svg', { class: 'graph', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': `Topology of ${name}: ${model.nodes.length} nodes. The list below says how they are joined.` });
+  root.style.minWidth = Math.round(width * 0.8) + 'px'; // smaller would not be read
   for (const e of model.edges) {
     const a = at(e.from), b = at(e.to);
     const x0 = a.x + box.w, y0 = a.y + box.h / 2, x1 = b.x - 5, y1 = b.y + box.h / 2, mid = Math.max(24, (x1 - x0) / 2);

@@ -170,7 +170,7 @@ class Pipeline {
         element('thead', {}, element('tr', {}, ...['At', 'Stage', 'Reason', 'From', 'Key'].map((t) => element('th', { scope: 'col', text: t })))),
         element('tbody', {}, ...recent.map((r) => element('tr', {},
           element('td', { class: 'when', text: r.at == null ? '–' : stamp(typeof r.at === 'string' ? Date.parse(r.at) : r.at) }), element('td', { text: r.stage ?? '–' }), element('td', { class: 'reason', text: r.reason ?? '–', title: r.reason ?? '' }),
-          element('td', { text: r.topic == null ? '–' : `${r.topic}/${r.partition}@${r.offset}` }), element('td', { text: r.key ?? '–', title: r.key ?? '' })))))) : '');
+          element('td', { text: !r.topic ? '–' : `${r.topic}/${r.partition}@${r.offset}` }), element('td', { text: r.key ?? '–', title: r.key ?? '' })))))) : '');
   }
 
   topology(p) {

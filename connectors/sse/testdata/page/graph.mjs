@@ -28,6 +28,8 @@ test('a topology is read from a graph, or from Mermaid text', () => {
 test('nodes stand behind what they read, also in a ring', () => {
   const { layer } = place(modelOf(null, mermaid));
   assert.deepEqual([...layer].map(([id, l]) => id + l).sort(), ['s0_in01', 's0_n02', 't_orders0', 't_out3']);
+  const crossed = place(modelOf({ nodes: ['a', 'b', 'x', 'y'].map((id) => ({ id })), edges: [['a', 'y'], ['b', 'x']] }));
+  assert.deepEqual(crossed.layers, [['a', 'b'], ['y', 'x']], 'lines do not cross');
   const ring = place({ nodes: [{ id: 'a' }, { id: 'b' }], edges: [{ from: 'a', to: 'b' }, { from: 'b', to: 'a' }] });
   assert.equal(ring.layers.flat().length, 2);
 });
