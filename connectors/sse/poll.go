@@ -94,6 +94,7 @@ func (h *Hub) later(w http.ResponseWriter, wait time.Duration, message string) {
 type gathered struct {
 	blocks       []*block
 	mark, cursor *block
+	last         string // id of blocks
 }
 
 func (g *gathered) write(b *block) bool {
@@ -105,8 +106,8 @@ func (g *gathered) write(b *block) bool {
 		g.cursor = b
 	default:
 		g.blocks = append(g.blocks, b)
-		if b.id() != "" {
-			g.cursor = nil // it is newer
+		if id := b.id(); id != "" {
+			g.cursor, g.last = nil, id // it is newer
 		}
 	}
 	return true
@@ -129,7 +130,7 @@ func (g *gathered) answer(w http.ResponseWriter, timeout time.Duration, news boo
 	w.Header().Set("Content-Type", "application/json")
 	sep := byte('[')
 	blocks := append(g.blocks, g.mark)
-	if g.cursor != nil {
+	if g.cursor != nil && g.cursor.id() != g.last {
 		blocks = append(blocks, g.cursor)
 	}
 	for _, b := range blocks {
