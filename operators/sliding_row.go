@@ -218,7 +218,7 @@ func (s *slider) read(b []byte, start int64, seq int32, sent bool) (rest []byte,
 // longer gives s n entries more, whatever they hold.
 func longer(s []uint64, n int) []uint64 {
 	if len(s)+n > cap(s) {
-		s = append(s[:len(s)], make([]uint64, n+len(s))...)[:len(s)]
+		s = append(s, make([]uint64, n+len(s))...)[:len(s)]
 	}
 	return s[:len(s)+n]
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 )
 
 // held is the rows that the clients of a group hold, where the group must know
@@ -159,9 +158,6 @@ func (d digest) minus(o digest) digest { return digest{d[0] - o[0], d[1] - o[1]}
 func (d digest) cursor(epoch string) string {
 	return fmt.Sprintf("f1.%s.%016x%016x", epoch, d[0], d[1])
 }
-
-// isDigest tells the cursors of views under a right from those of offsets.
-func isDigest(cursor string) bool { return strings.HasPrefix(cursor, "f1.") }
 
 // hides tells whether an expression decides which rows a group sees.
 func (f filter) hides() bool { return f.asked != nil || f.right != nil }

@@ -59,7 +59,7 @@ var errNoKeys = errors.New("the keys of the identity provider cannot be read")
 // find gives the keys that a token with this key id may be signed by; without
 // an id all of them.
 func (s *keySet) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
-	keys, fresh, err := s.cached(kid)
+	keys, fresh, _ := s.cached(kid)
 	if len(keys) > 0 && fresh {
 		return keys, nil
 	}
@@ -73,10 +73,8 @@ func (s *keySet) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error
 			return nil, fmt.Errorf("%w: %w", errNoKeys, ctx.Err())
 		}
 	}
-	if keys, _, err = s.cached(kid); err != nil {
-		return nil, err
-	}
-	return keys, nil
+	keys, _, err := s.cached(kid)
+	return keys, err
 }
 
 // cached gives the keys we have for an id; fresh is false where it is time to

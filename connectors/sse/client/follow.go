@@ -148,10 +148,8 @@ func (f *follower) once(ctx context.Context) error {
 	if err := f.check(res); err != nil {
 		return err
 	}
-	if err := f.read(res.Body, func() { watch.Reset(f.silence) }); err != nil {
-		return errors.Join(context.Cause(ctx), err)
-	}
-	return nil
+	err = f.read(res.Body, func() { watch.Reset(f.silence) })
+	return errors.Join(context.Cause(ctx), err)
 }
 
 // check reads an answer that is no stream.
@@ -179,7 +177,7 @@ func (f *follower) check(res *http.Response) error {
 	}
 }
 
-// read takes events until the stream ends. alive is called with every line.
+// read takes events until the stream ends, and says how it did. alive is called with every line.
 func (f *follower) read(body io.Reader, alive func()) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
