@@ -192,7 +192,7 @@ func (c *conn) serve(f filter, cursor string, draining <-chan struct{}, expired 
 			defer t.Stop()
 			leave = t.C
 		case <-leave:
-			return c.drain(endShutdown, time.Second, 5*time.Second)
+			return c.drain(endShutdown, 0, 1500*time.Millisecond)
 		case <-gone:
 			return c.drain(endReplaced, 0, 2*time.Second)
 		case <-c.ctx.Done():

@@ -19,6 +19,12 @@ type wire struct {
 	records int
 }
 
+func (w *wire) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.records
+}
+
 func (w *wire) Publish(_ context.Context, key string, value []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -93,12 +99,12 @@ func TestPresenceAcrossNodes(t *testing.T) {
 				t.Errorf("the client was told %s", last)
 			}
 			events := countOf(clients[0], "presence")
-			records := line.records
+			records := line.count()
 			pass(30 * time.Second)
 			if n := countOf(clients[0], "presence") - events; n > 0 {
 				t.Errorf("%d events although nothing changed", n)
 			}
-			if n := line.records - records; n < 10 || n > 14 {
+			if n := line.count() - records; n < 10 || n > 14 {
 				t.Errorf("%d records in 30 s of two nodes, want 12", n)
 			}
 			b.stop()

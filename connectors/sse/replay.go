@@ -203,7 +203,7 @@ func (c *conn) play(ctx context.Context, rw *rewind, p *past, draining <-chan st
 		case <-expired:
 			return c.drain(endExpired, 0, 2*time.Second)
 		case <-draining:
-			return c.drain(endShutdown, time.Second, 5*time.Second)
+			return c.drain(endShutdown, 0, 1500*time.Millisecond)
 		case <-c.gone:
 			return c.drain(endReplaced, 0, 2*time.Second)
 		case <-ctx.Done():

@@ -146,19 +146,19 @@ test('the scrubber: what was a while ago, and back to live', async () => {
   const page = await open(b);
   await live(page);
   await until('rows are old enough', async () => (await totals(page)).anna > 0);
-  const then = await totals(page), at = Date.now();
-  await until('it has moved on', async () => (await totals(page)).anna > then.anna + 50);
+  const at = Date.now(), then = await totals(page);
+  await until('it has moved on', async () => (await totals(page)).anna > then.anna + 400);
   const slider = page.getByRole('slider', { name: 'Time shown' });
   await until('there is a timeline', () => slider.isVisible());
   await page.goto(env.page + '/d/shop?at=' + at);
   await until('it shows that time', async () => {
     const got = (await totals(page)).anna;
-    return got >= then.anna - 20 && got <= then.anna + 20 || `${got}, then ${then.anna}`;
+    return got >= then.anna - 200 && got <= then.anna + 200 || // what is on its way either way `${got}, then ${then.anna}`;
   });
   assert.doesNotMatch(await state(page), /^.?\s*live/);
   await shot(page, 'replay');
   await page.getByRole('button', { name: 'Back to live' }).click();
-  await until('the present is back', async () => (await totals(page)).anna > then.anna + 50);
+  await until('the present is back', async () => (await totals(page)).anna > then.anna + 400);
   sure(page);
   await page.context().close();
 });
