@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -53,11 +54,12 @@ func TestProxies(t *testing.T) {
 			cmd := p.start(t, fenced(t, p.fence, w.workers["one"].http, addr), dir, addr)
 			log := &bytes.Buffer{}
 			cmd.Stdout, cmd.Stderr = log, log
+			cmd.WaitDelay = 5 * time.Second // for children that hold the pipe
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
 			defer func() {
-				cmd.Process.Kill()
+				cmd.Process.Signal(syscall.SIGTERM)
 				_ = cmd.Wait()
 				if t.Failed() {
 					t.Logf("what %s said:\n%s", p.name, log)
