@@ -75,6 +75,10 @@ func (variance) Unmerge(acc, from []uint64, _ Heap) error {
 	return unmergeMoments(acc, from[0], math.Float64frombits(from[1]), math.Float64frombits(from[2]))
 }
 
+// noise is what rounding leaves where a sum of squares is taken from one like
+// it, as a part of that: some units in the last place.
+const noise = 0x1p-48
+
 // unmergeMoments is Merge solved for what was there before it.
 func unmergeMoments(acc []uint64, t tally, mean2, squares2 float64) error {
 	mean, squares := math.Float64frombits(acc[1]), math.Float64frombits(acc[2])
@@ -87,10 +91,11 @@ func unmergeMoments(acc []uint64, t tally, mean2, squares2 float64) error {
 		delta := mean - mean2
 		mean += delta * (b / a)
 		delta = mean - mean2
-		squares = max(0, squares-squares2-delta*delta*(a*b/(a+b)))
-		if a == 1 {
-			squares = 0
+		left := squares - squares2 - delta*delta*(a*b/(a+b))
+		if a == 1 || left < noise*squares {
+			left = 0 // no more than rounding left there, whose root would show
 		}
+		squares = left
 	}
 	return setMoments(acc, rest, mean, squares)
 }
