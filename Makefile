@@ -58,7 +58,7 @@ test-oracle: java ## random cases, judged by Kafka Streams itself (ORACLE='-seed
 test-random: ## 10,000 random pipelines against a naive interpreter (RANDOM_ARGS="-seed 7 -only join")
 	$(GO) test -count=1 -timeout 60m -run '^TestAgainstNaive$$' ./bench/random -seed 0 -cases 10000 $(RANDOM_ARGS)
 
-test-browser: ## the live page in a real Chromium, driven by playwright-core (BROWSER="-run TestPage", SHOTS=folder)
+test-browser: java ## the live page in a real Chromium, driven by playwright-core (BROWSER="-run TestPage", SHOTS=folder)
 	$(GO) test -tags $(TAGS),browser -count=1 -timeout 20m -run 'Test' -v ./bench/browser $(BROWSER)
 
 bench: java build ## measure leat beside raw consumption on a real Kafka

@@ -9,8 +9,9 @@ func TestPage(t *testing.T) {
 	newWorld(t).node(t, "page.test.mjs")
 }
 
-// A dashboard left open while everything behind it is replaced.
+// A dashboard left open while everything behind it is replaced, a real Kafka
+// among it.
 func TestLeftOpen(t *testing.T) {
 	packages(t)
-	newWorld(t).node(t, "open.test.mjs")
+	newWorldOn(t, &kafka{}).node(t, "open.test.mjs")
 }

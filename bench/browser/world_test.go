@@ -20,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leatstream/leat/connectors/kafka/embedded"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -40,7 +39,7 @@ type world struct {
 	binary string
 
 	mu      sync.Mutex
-	broker  *embedded.Broker
+	broker  broker
 	addr    string // the broker's
 	workers map[string]*worker
 	feeder  *feeder
@@ -50,10 +49,12 @@ type world struct {
 
 // newWorld starts a broker, a worker and a feeder, and lets the page's link
 // lead to the worker.
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), workers: map[string]*worker{}}
+func newWorld(t *testing.T) *world { return newWorldOn(t, &development{}) }
+
+func newWorldOn(t *testing.T, b broker) *world {
+	w := &world{t: t, dir: t.TempDir(), broker: b, workers: map[string]*worker{}}
 	w.build()
-	w.startBroker("127.0.0.1:0")
+	w.startBroker()
 	w.feeder = newFeeder(t, w.addr)
 	w.startWorker("one")
 	w.link = newLink(t, w.workers["one"].http)
@@ -61,9 +62,12 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() {
 		w.feeder.close()
 		for _, k := range w.workers {
+			if t.Failed() && k.cmd != nil {
+				k.end(syscall.SIGQUIT) // its goroutines say where it hangs
+			}
 			k.end(syscall.SIGKILL)
 		}
-		w.broker.Close()
+		w.broker.stop()
 		if t.Failed() {
 			for name, k := range w.workers {
 				t.Logf("the end of what worker %s said:\n%s", name, k.said())
@@ -83,12 +87,12 @@ func (w *world) build() {
 	}
 }
 
-func (w *world) startBroker(addr string) {
-	b, err := embedded.Start(filepath.Join(w.dir, "broker"), addr, embedded.Options{Topics: map[string]int{ordersTopic: partitions}})
+func (w *world) startBroker() {
+	addr, err := w.broker.start(filepath.Join(w.dir, "broker"))
 	if err != nil {
 		w.t.Fatalf("start the broker: %v", err)
 	}
-	w.broker, w.addr = b, b.Addrs()[0]
+	w.addr = addr
 }
 
 // worker is a leat run of its own; it keeps its address through restarts.
@@ -153,7 +157,7 @@ func (k *worker) end(s syscall.Signal) {
 
 func (k *worker) said() []byte {
 	text, _ := os.ReadFile(k.log)
-	return text[max(0, len(text)-6000):]
+	return text[max(0, len(text)-60000):]
 }
 
 // await asks until it is so.
@@ -335,10 +339,10 @@ func (w *world) control() http.Handler {
 	})
 	handle("/broker", func(q func(string) string) (any, error) {
 		if q("do") == "stop" {
-			w.broker.Close()
+			w.broker.stop()
 			return nil, nil
 		}
-		w.startBroker(w.addr)
+		w.startBroker()
 		return nil, nil
 	})
 	handle("/link", func(q func(string) string) (any, error) {
