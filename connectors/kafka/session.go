@@ -273,7 +273,11 @@ func (s *Session) probe(ctx context.Context, tp engine.TopicPartition, at, end e
 // still owned its partitions then: an answer that another lane has had a part in
 // is an error of Kind Retry.
 func (s *Session) Committed(ctx context.Context, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Committed, error) {
-	all, err := stableOffsets(ctx, s.adm, s.sc.Group)
+	// The transaction that is waited for may be our own, left open by a broker
+	// that went away: nobody ends it but the session after this one.
+	stable, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
+	defer cancel()
+	all, err := stableOffsets(stable, s.adm, s.sc.Group)
 	if err != nil {
 		return nil, s.cfg.fail("read committed offsets", err)
 	}
