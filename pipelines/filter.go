@@ -9,6 +9,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/leatstream/leat/connectors/sse"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/operators/expr"
 )
@@ -142,7 +143,7 @@ func (f *filterPlan) read(e *filterEval, row []byte) bool {
 	for _, c := range f.columns {
 		e.batch.Cols[c].SetNull(0, 1)
 	}
-	return eachMember(row, func(name, value []byte) bool {
+	return sse.EachMember(row, func(name, value []byte) bool {
 		c, ok := f.column(name)
 		return !ok || setCell(&e.batch.Cols[c], value)
 	})
@@ -196,70 +197,6 @@ func setCell(c *engine.Column, value []byte) bool {
 		return quoted && err == nil
 	}
 	return err == nil
-}
-
-// eachMember calls f with each name (in its quotes) and value of a JSON object
-// until it says false; it tells whether it never did. Text that is no JSON
-// gives garbage, or false; a view's rows were checked when they were read.
-func eachMember(obj []byte, f func(name, value []byte) bool) bool {
-	i := skipBlank(obj, 0)
-	if i >= len(obj) || obj[i] != '{' {
-		return false
-	}
-	for i = skipBlank(obj, i+1); i < len(obj) && obj[i] == '"'; i = skipBlank(obj, i+1) {
-		end := endOfString(obj, i)
-		name := obj[i:end]
-		if i = skipBlank(obj, end); i >= len(obj) || obj[i] != ':' {
-			return false
-		}
-		from := skipBlank(obj, i+1)
-		i = endOfValue(obj, from)
-		if i == from || !f(name, obj[from:i]) {
-			return false
-		}
-		if i = skipBlank(obj, i); i >= len(obj) || obj[i] != ',' {
-			break
-		}
-	}
-	return i < len(obj) && obj[i] == '}'
-}
-
-func skipBlank(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-func endOfString(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(b)
-}
-
-func endOfValue(b []byte, i int) int {
-	if i < len(b) && b[i] == '"' {
-		return endOfString(b, i)
-	}
-	for depth := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
-			i = endOfString(b, i) - 1
-		case c == '{' || c == '[':
-			depth++
-		case (c == '}' || c == ']' || c == ',' || c <= ' ') && depth == 0:
-			return i
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return len(b)
 }
 
 // unquoted is a JSON string's text; "" where it is none.

@@ -115,10 +115,7 @@ func runBroker(ctx context.Context) error {
 }
 
 // counts is the part of the hub's metrics that is looked at.
-type counts struct {
-	sse.Metrics
-	made atomic.Int64
-}
+type counts struct{ made atomic.Int64 }
 
 func (c *counts) Connections(string, int)       {}
 func (c *counts) Frame(string, int)             {}

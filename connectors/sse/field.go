@@ -5,31 +5,42 @@ import (
 	"strconv"
 )
 
-// field finds a top-level field of a JSON object without decoding the rest.
-// The object must be valid JSON (the view checks each row once); of a name
-// that stands twice the last one counts, as in JavaScript.
-func field(obj []byte, name string) (raw []byte, ok bool) {
+// EachMember calls f with each name (in its quotes) and value of a JSON object
+// until it says false; it tells whether it never did. Text that is no JSON
+// gives garbage, or false; a view's rows were checked when they were read.
+func EachMember(obj []byte, f func(name, value []byte) bool) bool {
 	i := skipSpace(obj, 0)
 	if i >= len(obj) || obj[i] != '{' {
-		return nil, false
+		return false
 	}
 	for i = skipSpace(obj, i+1); i < len(obj) && obj[i] == '"'; i = skipSpace(obj, i+1) {
-		k := i
-		i = skipString(obj, i)
-		this := obj[k:i]
-		i = skipSpace(obj, i)
-		if i >= len(obj) || obj[i] != ':' {
-			return nil, false
+		end := skipString(obj, i)
+		name := obj[i:end]
+		if i = skipSpace(obj, end); i >= len(obj) || obj[i] != ':' {
+			return false
 		}
-		v := skipSpace(obj, i+1)
-		i = skipValue(obj, v)
-		if named(this, name) {
-			raw, ok = obj[v:i], true
+		from := skipSpace(obj, i+1)
+		i = skipValue(obj, from)
+		if i == from || !f(name, obj[from:i]) {
+			return false
 		}
 		if i = skipSpace(obj, i); i >= len(obj) || obj[i] != ',' {
 			break
 		}
 	}
+	return i < len(obj) && obj[i] == '}'
+}
+
+// field finds a top-level field of a JSON object without decoding the rest.
+// The object must be valid JSON (the view checks each row once); of a name
+// that stands twice the last one counts, as in JavaScript.
+func field(obj []byte, name string) (raw []byte, ok bool) {
+	EachMember(obj, func(quoted, value []byte) bool {
+		if named(quoted, name) {
+			raw, ok = value, true
+		}
+		return true
+	})
 	return raw, ok
 }
 
