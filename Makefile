@@ -13,7 +13,7 @@ DENSE_ROWS ?= 2000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-random test-oracle test-browser bench bench-sliding bench-live java clean
+.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-random test-mutations test-oracle test-browser bench bench-sliding bench-live java clean
 
 help: ## print what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test-oracle: java ## random cases, judged by Kafka Streams itself (ORACLE='-seed
 
 test-random: ## 10,000 random pipelines against a naive interpreter (RANDOM_ARGS="-seed 7 -only join")
 	$(GO) test -count=1 -timeout 60m -run '^TestAgainstNaive$$' ./bench/random -seed 0 -cases 10000 $(RANDOM_ARGS)
+
+test-mutations: ## mistakes in the engine, one at a time, that random pipelines must notice (RANDOM_ARGS="-seed 7")
+	$(GO) test -tags mutation -count=1 -timeout 30m -run '^TestMutations$$' -v ./bench/random $(RANDOM_ARGS)
 
 test-browser: java ## the live page in a real Chromium, driven by playwright-core (BROWSER="-run TestPage", SHOTS=folder)
 	$(GO) test -tags $(TAGS),browser -count=1 -timeout 20m -run 'Test' -v ./bench/browser $(BROWSER)
