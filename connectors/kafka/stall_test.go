@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"context"
+	"encoding/hex"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/leatstream/leat/connectors/kafka/embedded"
 	"github.com/leatstream/leat/engine"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // A read that an open transaction holds up waits as long as a transaction may
@@ -69,4 +72,77 @@ func TestGiveUp(t *testing.T) {
 			t.Errorf("the session goes on: %v", err)
 		}
 	})
+}
+
+// Offsets of a transaction that nobody ends: the group does not tell what is
+// committed. A lane that asks waits as long as a transaction may take and is then
+// to try anew, since the transaction may be one that it left open itself, which
+// only its next session aborts.
+func TestCommittedDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, embedded.Options{Virtual: true})
+		w.putN("in", 0, 0, 3)
+		a := w.lane("a")
+		a.read(3)
+		a.begin()
+		a.mustCommit()
+		left := w.producer("left open")
+		w.openTransaction(left, "out", "x")
+		w.pendingOffset(left, "g", in(0), 1)
+
+		ctx, cancel := context.WithTimeout(context.Background(), 10*a.cfg.TransactionTimeout)
+		defer cancel()
+		start := time.Now()
+		_, err := a.Committed(ctx, a.owned)
+		if waited := time.Since(start); engine.KindOf(err) != engine.Retry || waited > a.cfg.TransactionTimeout+time.Second {
+			t.Fatalf("after %v: %v", waited, err)
+		}
+		if _, _, err := w.producer("left open").ProducerID(ctx); err != nil { // its next session aborts it
+			t.Fatal(err)
+		}
+		got, err := a.Committed(ctx, a.owned)
+		if err != nil || got[in(0)].Offset != 3 {
+			t.Fatal(got, err)
+		}
+	})
+}
+
+// pendingOffset stages an offset of a group in the producer's open transaction.
+func (w *world) pendingOffset(p *kgo.Client, group string, tp engine.TopicPartition, at engine.Offset) {
+	w.t.Helper()
+	id, epoch, err := p.ProducerID(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	name := p.OptValue(kgo.TransactionalID).(string)
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = name, id, epoch, group
+	added, err := add.RequestWith(context.Background(), p)
+	if err == nil {
+		err = kerr.ErrorForCode(added.ErrorCode)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = name, id, epoch, group
+	part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	part.Partition, part.Offset = int32(tp.Partition), int64(at)
+	topic := kmsg.NewTxnOffsetCommitRequestTopic()
+	topic.Topic, topic.Partitions = string(tp.Topic), append(topic.Partitions, part)
+	infos, err := w.cluster.Topics(context.Background(), tp.Topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := hex.Decode(topic.TopicID[:], []byte(infos[tp.Topic].ID)); err != nil {
+		w.t.Fatal(err)
+	}
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(context.Background(), p)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
