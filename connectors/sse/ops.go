@@ -18,7 +18,7 @@ type Operator interface {
 // asking the gate: for an address that only operators reach.
 func (h *Hub) OpsHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ops", servePage("ops.html"))
+	mux.HandleFunc("GET /ops", servePage("ops"))
 	mux.HandleFunc("GET /assets/{file...}", serveAsset)
 	mux.HandleFunc("GET /v1/ops", h.answerOps)
 	return h.guard(mux)

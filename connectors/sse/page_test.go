@@ -36,6 +36,34 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// The documents are one skeleton: each has what the others have, and its own
+// script, and nothing is left of what it was made from.
+func TestPageDocuments(t *testing.T) {
+	for _, name := range []string{"index", "dashboard", "ops"} {
+		body, err := documentOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc := string(body)
+		script := name
+		if name == "dashboard" {
+			script = "page"
+		}
+		for _, want := range []string{"<!doctype html>", `<html lang="en">`, `src="/assets/` + script + `.js"`, `<body class="` + name + `">`, `class="skip" href="#content"`,
+			`id="content"`, `id="message"`, `id="notice"`, "<h1", "<noscript>", `id="who"`} {
+			if n := strings.Count(doc, want); n != 1 {
+				t.Errorf("%s has %q %d times, not once", name, want, n)
+			}
+		}
+		if strings.Contains(doc, "{{") || !strings.HasPrefix(doc, "<!doctype") {
+			t.Errorf("%s is not whole: %s", name, doc)
+		}
+	}
+	if _, err := documentOf("nothing"); err == nil {
+		t.Error("a document that is not there was made")
+	}
+}
+
 // The page sets text only: a row's data is hostile.
 func TestPageNeverSetsMarkup(t *testing.T) {
 	err := filepath.WalkDir("web", func(path string, d os.DirEntry, err error) error {
