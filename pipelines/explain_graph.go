@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -35,11 +36,29 @@ func (e *Explanation) edges(node func(sub int, id, label string), edge func(from
 	}
 }
 
+// topicID is a name for what rows go through, as Mermaid and Graphviz take it.
 func topicID(topic string) string {
-	return "t_" + strings.NewReplacer("-", "_d", "_", "__", ".", "_o", " ", "_s").Replace(topic)
+	id := []byte("t_")
+	for _, c := range []byte(topic) {
+		switch {
+		case c == '-':
+			id = append(id, "_d"...)
+		case c == '_':
+			id = append(id, "__"...)
+		case c == '.':
+			id = append(id, "_o"...)
+		case c == ' ':
+			id = append(id, "_s"...)
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+			id = append(id, c)
+		default:
+			id = fmt.Appendf(id, "_x%02x", c)
+		}
+	}
+	return string(id)
 }
 
-// drawn are the topics of the graph: those that rows go through.
+// drawn are the topics of the graph, those that rows go through, and the files.
 func (e *Explanation) drawn() []string {
 	var out []string
 	for _, t := range e.Topics {
@@ -52,7 +71,7 @@ func (e *Explanation) drawn() []string {
 	for _, sub := range e.Subs {
 		for _, n := range sub.Nodes {
 			for _, t := range n.Writes {
-				if t == "standard output" && (len(out) == 0 || out[len(out)-1] != t) {
+				if !slices.Contains(out, t) {
 					out = append(out, t)
 				}
 			}
@@ -107,4 +126,51 @@ func (e *Explanation) Dot() string {
 		b.WriteString("  }\n")
 	}
 	return b.String() + links.String() + "}\n"
+}
+
+// Graph is the topology for programs that draw it.
+type Graph struct {
+	Nodes []GraphNode `json:"nodes"`
+	Edges []GraphEdge `json:"edges"`
+}
+
+// GraphNode is a topic, or a step between topics. The kind of a topic ends in
+// "topic" ("source topic", "view topic"); "output" is a file or standard output,
+// "read" where a sub-topology takes rows in; all others are the types of steps.
+type GraphNode struct {
+	ID    string `json:"id"` // letters, digits and _
+	Kind  string `json:"kind"`
+	Name  string `json:"name"`            // the topic, the source or the transform
+	Label string `json:"label"`           // what stands in the picture
+	Group *int   `json:"group,omitempty"` // the sub-topology of a step
+}
+
+// GraphEdge leads rows from one node to another, by their ids.
+type GraphEdge struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Graph is the topology as nodes and edges, topics first.
+func (e *Explanation) Graph() Graph {
+	g := Graph{Nodes: []GraphNode{}, Edges: []GraphEdge{}}
+	kinds := map[string]string{}
+	for _, t := range e.Topics {
+		kinds[t.Topic] = t.Kind + " topic"
+	}
+	for _, name := range e.drawn() {
+		kind := kinds[name]
+		if kind == "" {
+			kind = "output"
+		}
+		g.Nodes = append(g.Nodes, GraphNode{ID: topicID(name), Kind: kind, Name: name, Label: name})
+	}
+	e.edges(func(sub int, id, label string) {
+		kind, name, ok := strings.Cut(label, " ")
+		if !ok {
+			name = label
+		}
+		g.Nodes = append(g.Nodes, GraphNode{ID: id, Kind: kind, Name: name, Label: label, Group: &sub})
+	}, func(from, to string) { g.Edges = append(g.Edges, GraphEdge{from, to}) })
+	return g
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/leatstream/leat/connectors/sse"
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/pipelines"
 )
 
 // opsStatus is what GET /v1/ops says: how the workers of this process are.
@@ -18,12 +19,13 @@ type opsStatus struct {
 }
 
 type opsPipeline struct {
-	Pipeline    string          `json:"pipeline"`
-	Generation  int             `json:"generation"`
-	Guarantee   string          `json:"guarantee"`
-	Tasks       []opsTask       `json:"tasks"`
-	DeadLetters *opsDeadLetters `json:"dead_letters,omitempty"`
-	Topology    string          `json:"topology"` // Mermaid
+	Pipeline    string           `json:"pipeline"`
+	Generation  int              `json:"generation"`
+	Guarantee   string           `json:"guarantee"`
+	Tasks       []opsTask        `json:"tasks"`
+	DeadLetters *opsDeadLetters  `json:"dead_letters,omitempty"`
+	Topology    string           `json:"topology"` // Mermaid
+	Graph       *pipelines.Graph `json:"graph,omitempty"`
 }
 
 type opsTask struct {
@@ -71,7 +73,7 @@ func (o *ops) status(ctx context.Context) any {
 	now := time.Now().UnixMilli()
 	letters := o.letters(ctx)
 	for _, j := range o.p.jobs {
-		p := opsPipeline{Pipeline: j.topo.Pipeline, Generation: j.topo.Generation, Guarantee: j.topo.Guarantee.String(), Tasks: []opsTask{}, Topology: j.drawn}
+		p := opsPipeline{Pipeline: j.topo.Pipeline, Generation: j.topo.Generation, Guarantee: j.topo.Guarantee.String(), Tasks: []opsTask{}, Topology: j.drawn, Graph: j.graph}
 		for _, t := range j.worker.Tasks(now) {
 			p.Tasks = append(p.Tasks, opsTask{t, o.p.worker})
 		}

@@ -94,6 +94,7 @@ type job struct {
 	plan   *engine.Plan
 	worker *engine.Worker
 	drawn  string // the topology, as Mermaid
+	graph  *pipelines.Graph
 }
 
 // run runs pipelines until ctx ends or all is read. beside, where given, runs
@@ -254,11 +255,12 @@ func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *eng
 	case p.flags.trustOffsets:
 		o.Trust = engine.TrustOffsets
 	}
-	drawn := ""
+	j := &job{topo: topo, plan: plan, worker: engine.NewWorker(topo, plan, p.broker, p.db, o)}
 	if e, _, err := pipelines.Explain(pl); err == nil {
-		drawn = e.Mermaid()
+		g := e.Graph()
+		j.drawn, j.graph = e.Mermaid(), &g
 	}
-	p.jobs = append(p.jobs, &job{topo, plan, engine.NewWorker(topo, plan, p.broker, p.db, o), drawn})
+	p.jobs = append(p.jobs, j)
 	return p.addSenders(pl, plan, metrics)
 }
 
