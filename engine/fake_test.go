@@ -24,8 +24,10 @@ type fake struct {
 	generation int64
 	sessions   int
 	purged     map[engine.TopicPartition]engine.Offset
+	members    int
 
 	// The script. All are called with mu held; nil does nothing.
+	join  func() error
 	end   func(s *fakeSession, offsets []engine.OffsetCommit) (engine.Outcome, error)
 	read  func(tp engine.TopicPartition) error
 	pause func(on bool)
@@ -83,6 +85,11 @@ func (f *fake) Cluster() engine.Cluster { return fakeCluster{f} }
 func (f *fake) Session(_ context.Context, r engine.SessionRequest) (engine.Session, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.join != nil {
+		if err := f.join(); err != nil {
+			return nil, err
+		}
+	}
 	f.sessions++
 	f.generation++
 	s := &fakeSession{fake: f, request: r, pos: map[engine.TopicPartition]engine.Offset{}, run: map[engine.TopicPartition]bool{}}
@@ -225,6 +232,8 @@ func (s *fakeSession) TransactionalID() string { return s.request.TransactionalI
 func (s *fakeSession) Close(bool) {}
 
 type fakeCluster struct{ *fake }
+
+func (c fakeCluster) Members(context.Context, string) (int, error) { return c.members, nil }
 
 func (c fakeCluster) ID(context.Context) (string, error) { return "fake", nil }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -36,6 +37,7 @@ type lane struct {
 	endMedian  ewma
 	joined     bool
 	failures   int // aborts in a row from the same offsets
+	drops      int // sessions in a row that were dropped soon and without a commit
 }
 
 // laneTask is a task with where it is in its life:
@@ -64,7 +66,11 @@ type restored struct {
 // the session's. It builds a new session when the old one was fenced.
 func (l *lane) run(ctx context.Context) error {
 	for {
+		began := time.Now()
 		err := l.serve(ctx)
+		if time.Since(began) > time.Minute {
+			l.drops = 0 // it did work
+		}
 		l.dropAll()
 		if l.session != nil {
 			l.session.Close(true)
@@ -78,14 +84,28 @@ func (l *lane) run(ctx context.Context) error {
 		case KindOf(err) == Fenced || KindOf(err) == Retry || KindOf(err) == Environment && l.joined && !fullDisk(err):
 			// A broker that goes away while we run comes back; one that was never
 			// there, or that refused us from the start, is for a person to mend.
-			l.log.Warn("session dropped, joining again", "err", err)
-			if !sleep(ctx, time.Second) {
+			l.drops++
+			pause := rejoinAfter(l.drops)
+			l.log.Warn("session dropped, joining again", "err", err, "after", pause)
+			if !sleep(ctx, pause) {
 				return nil
 			}
 		default:
 			return err
 		}
 	}
+}
+
+// rejoinAfter is the pause before the next session after so many in a row that
+// were dropped soon and without a commit: 200ms, doubling to five seconds, and up
+// to a half less, so that the lanes of a fleet do not come back together.
+func rejoinAfter(drops int) time.Duration {
+	const least, most = 200 * time.Millisecond, 5 * time.Second
+	d := most
+	if drops < 6 {
+		d = least << (drops - 1)
+	}
+	return d/2 + rand.N(d/2)
 }
 
 func (l *lane) serve(ctx context.Context) error {
@@ -358,7 +378,7 @@ func (l *lane) commit(ctx context.Context) error {
 		took := time.Since(start)
 		l.endMedian.add(took)
 		l.w.metrics.commit(took)
-		l.number, l.failures = number, 0
+		l.number, l.failures, l.drops = number, 0, 0
 	}
 	return l.done(dirty)
 }

@@ -334,3 +334,54 @@ func TestPurge(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionsDrop: a session that cannot begin is replaced soon, later ones
+// after longer and longer pauses, and the first one after a commit soon again.
+func TestSessionsDrop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(in(1))
+		var at []time.Time
+		broken := true
+		f.join = func() error {
+			at = append(at, time.Now())
+			if broken {
+				return engine.E(engine.Retry, "join", errors.New("nobody answers"))
+			}
+			return nil
+		}
+		w := work(t, f, tumbling)
+		time.Sleep(30 * time.Second)
+		f.mu.Lock()
+		broken = false
+		tries := at
+		f.mu.Unlock()
+		for i := 1; i < len(tries); i++ {
+			pause, most := tries[i].Sub(tries[i-1]), min(5*time.Second, 200*time.Millisecond<<min(i-1, 10))
+			if pause < most/2 || pause > most {
+				t.Errorf("pause %d took %v, want between %v and %v", i, pause, most/2, most)
+			}
+		}
+		if len(tries) < 8 {
+			t.Errorf("%d tries in 30 s", len(tries))
+		}
+		f.feed(parseRow(t, "p0 a@1s", 1))
+		f.feed(parseRow(t, "p0 a@10s", 2))
+		time.Sleep(10 * time.Second)
+		f.mu.Lock()
+		before := len(at)
+		f.end = func(*fakeSession, []engine.OffsetCommit) (engine.Outcome, error) {
+			f.end = nil
+			return engine.Aborted, engine.E(engine.Environment, "end", errors.New("the broker went away"))
+		}
+		f.mu.Unlock()
+		f.feed(parseRow(t, "p0 a@20s", 3))
+		dropped := time.Now()
+		time.Sleep(10 * time.Second)
+		if err := w.end(); err != nil {
+			t.Fatal(err)
+		}
+		if len(at) != before+1 || at[before].Sub(dropped) > 500*time.Millisecond {
+			t.Errorf("after the commit: %d sessions, the new one after %v", len(at)-before, at[len(at)-1].Sub(dropped))
+		}
+	})
+}

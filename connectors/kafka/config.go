@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"time"
@@ -124,6 +125,25 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// dialTimeout is how long one connection may take. A host that vanished without
+// a word is tried anew after that; the default of 10s would be felt as that much
+// more downtime when it is back.
+const dialTimeout = 3 * time.Second
+
+// backoff is the pause before the next try after so many failures in a row:
+// 100ms, doubling to a second, each a fifth more or less. A second at most (the
+// client's default is five), so that whoever waits for a broker is back within
+// one of it; as Java's clients do (reconnect.backoff.max.ms, retry.backoff.max.ms),
+// which is what brokers are used to from a fleet.
+func backoff(fails int) time.Duration {
+	const least, most = 100 * time.Millisecond, time.Second
+	d := most
+	if fails = max(fails, 1); fails < 5 {
+		d = min(most, least<<(fails-1))
+	}
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}
+
 // options are the client options that all our clients share.
 func (c Config) options() ([]kgo.Opt, error) {
 	if len(c.Brokers) == 0 {
@@ -140,6 +160,8 @@ func (c Config) options() ([]kgo.Opt, error) {
 		// A retried produce waits for fresh metadata; the default of 2.5s makes
 		// every leader change that slow.
 		kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.RetryBackoffFn(backoff),
+		kgo.RequestRetries(1000), // it is the time that bounds them
 		kgo.RetryTimeout(clientRetryTimeout),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(c.FetchMaxBytes),
@@ -174,11 +196,14 @@ func (c Config) options() ([]kgo.Opt, error) {
 	case c.Dialer != nil:
 		opts = append(opts, kgo.Dialer(c.Dialer))
 	case c.TLS.Enabled:
+		opts = append(opts, kgo.DialTimeout(dialTimeout))
 		t, err := c.TLS.config()
 		if err != nil {
 			return nil, err
 		}
 		opts = append(opts, kgo.DialTLSConfig(t))
+	default:
+		opts = append(opts, kgo.DialTimeout(dialTimeout))
 	}
 	return opts, nil
 }

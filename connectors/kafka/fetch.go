@@ -45,9 +45,6 @@ type chunk struct {
 // errMoved ends the readers so that leaders are looked up again.
 var errMoved = errors.New("partition leaders moved")
 
-// retryFetch is the pause before leaders are looked up again.
-const retryFetch = 100 * time.Millisecond
-
 // reader takes an idle client or makes one; release gives it back.
 func (c *Cluster) reader() (*kgo.Client, error) {
 	c.mu.Lock()
@@ -86,12 +83,17 @@ func (c *Cluster) release(r *kgo.Client) {
 // and moved leaders are retried for ever; tick, when given, is called every
 // so often while nothing comes, and may end it too.
 func (f *follower) run(ctx context.Context, every time.Duration, tick func() error, fn func(chunk) error) error {
+	fails := 0
 	for {
-		err := f.round(ctx, every, tick, fn)
+		err := f.round(ctx, every, tick, func(ch chunk) error {
+			fails = 0
+			return fn(ch)
+		})
 		if !errors.Is(err, errMoved) {
 			return err
 		}
-		if err := pause(ctx, retryFetch); err != nil {
+		fails++
+		if err := pause(ctx, backoff(fails)); err != nil {
 			return err
 		}
 		if tick != nil {

@@ -35,7 +35,7 @@ func (c *Cluster) Fetch(ctx context.Context, topic engine.Topic, at map[engine.P
 	for p, o := range at {
 		f.pos[int32(p)] = int64(o)
 	}
-	for {
+	for moves := 0; ; {
 		rows, err := f.once(ctx)
 		switch {
 		case err == nil:
@@ -62,7 +62,8 @@ func (c *Cluster) Fetch(ctx context.Context, topic engine.Topic, at map[engine.P
 		case !errors.Is(err, errMoved):
 			return nil, c.cfg.fail(op, err)
 		default:
-			if err := pause(ctx, retryFetch); err != nil {
+			moves++
+			if err := pause(ctx, backoff(moves)); err != nil {
 				return nil, err
 			}
 		}
