@@ -34,7 +34,7 @@ export class Card {
   items() {
     const { panel, page, store } = this;
     const name = (ending) => fileName([page.pipeline, panel.title], page.now(), ending);
-    const path = store?.hello ? page.streamOf(panel.view).path : null;
+    const path = store?.hello ? page.streamOf(panel.view).asked : null;
     return [
       this.face.alwaysOn ? null : { text: 'Why this number', hint: 'w', do: () => this.why() },
       this.tabled ? { text: 'View as table', hint: 't', checked: !!this.back, do: () => this.turn() } : null,

@@ -36,6 +36,7 @@ export class Client {
     this.failures = 0;   // in a row, without a hello
     this.strikes = 0;    // streams in a row that were short or silent
     this.status = 0;     // of the last answer, where it is known
+    this.reason = '';    // why the server ended the stream: its last drain's
     this.retryAt = 0;    // when the next try begins, by now()
     this.state = 'closed';
     this.line = null;    // what is open: replaced with each opening
@@ -44,6 +45,7 @@ export class Client {
 
   open() {
     this.shut();
+    this.told = false;
     this.set(this.failures ? 'reconnecting' : 'connecting');
     this[this.transport]();
   }
@@ -93,14 +95,15 @@ export class Client {
       this.clearTimeout(this.watch);
       this.failures++;
       this.status = source.status ?? 0;
-      if (opened != null && this.now() - opened < shortLife) this.strikes++;
+      if (opened != null && this.now() - opened < shortLife && !this.drained) this.strikes++;
       else if (heard) this.strikes = 0;
       // The server ended it, and said when to come again: the browser knows.
-      const told = opened != null && (this.drained || !heard);
+      this.told = opened != null && (!!this.drained || !heard) && source.readyState !== 2;
       opened = null;
       if (this.strikes >= strikes) return this.fallBack();
-      if (told && source.readyState !== 2) this.set('reconnecting');
-      else this.again();
+      if (!this.told) return this.again();
+      this.retryAt = this.now() + (this.drained?.retry_ms ?? 0);
+      this.set('reconnecting', { in: this.drained?.retry_ms });
     };
     for (const kind of kinds) {
       source.addEventListener(kind, (e) => {
@@ -200,12 +203,17 @@ export class Client {
   take(kind, data, id) {
     if (id) this.cursor = id;
     if (kind === 'hello') this.failures = 0;
-    this.drained = kind === 'drain';
-    if (kind === 'ready') this.complete = true;
+    this.drained = kind === 'drain' ? data : null;
+    if (this.drained) this.reason = data.reason ?? '';
+    if (kind === 'ready') {
+      this.complete = true;
+      this.reason = '';
+    }
     this.onEvent(kind, data);
     if (kind === 'ready') this.set('live');
     else if (kind === 'done') { this.shut(); this.set('done'); } else if (kind === 'drain' && this.transport === 'ws') {
       this.shut();
+      this.told = true;
       this.wait(data.retry_ms ?? 1000);
     }
   }
@@ -224,9 +232,9 @@ export class Client {
   }
 
   // hurry tries now, where a wait was begun: somebody looks, or the network is
-  // back.
+  // back. Not where the server said when to come again.
   hurry() {
-    if (this.retryAt - this.now() > 500) this.open();
+    if (!this.told && this.retryAt - this.now() > 500) this.open();
   }
 
   wait(ms) {

@@ -115,7 +115,7 @@ class FilterBox {
   }
 
   suggest() {
-    this.found = suggestions(this.page.stores(), this.input.value, this.page.state.keys);
+    this.found = suggestions(this.page.everything(), this.input.value, this.page.state.keys);
     this.at = -1;
     this.list.replaceChildren(...this.found.map((f, i) => element('li', {
       role: 'option', id: 'match' + i, 'aria-selected': 'false', on: { pointerdown: (e) => { e.preventDefault(); this.add(f.term); } },

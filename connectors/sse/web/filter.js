@@ -30,6 +30,20 @@ export function keeper(terms, hello, others = []) {
   };
 }
 
+// asked are the terms that the server can keep to, as it reads key=: exact
+// ones, of columns whose text there is the text here. What it does not know is
+// left to keeper, which hides the rest in any case.
+export function asked(terms, view) {
+  const own = keysOf(view);
+  const exact = terms.map((t) => split(t, own)).filter(([column]) => column);
+  const types = new Map((view.schema ?? []).map((c) => [c.name, c.type]));
+  const plain = ([column, text]) => ['string', 'int', 'bool'].includes(types.get(column)) && text !== 'none';
+  return exact.filter(([column]) => exact.every((e) => e[0] !== column || plain(e))).map(([column, text]) => `${column}:${text}`).sort();
+}
+
+// query writes them for a stream's address.
+export const query = (terms) => terms.length ? '?' + terms.map((t) => 'key=' + encodeURIComponent(t)).join('&') : '';
+
 // suggestions for what is typed: terms of all stores' key columns, those that
 // begin with it first.
 export function suggestions(stores, typed, taken = [], most = 12) {

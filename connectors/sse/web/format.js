@@ -49,6 +49,26 @@ export function full(v, unit = '') {
   return withUnit(precise.format(v), unit);
 }
 
+// alike gives a function that writes numbers which stand under each other:
+// all with as many decimals as the most precise of them needs, and no more than
+// the greatest of them bears (finer: two more, for who asks closely).
+export function alike(values, unit = '', finer = false) {
+  let most = 0, high = 0;
+  for (const v of values) if (typeof v === 'number' && Number.isFinite(v)) high = Math.max(high, Math.abs(v));
+  if (isCurrency(unit) || unit === 'bytes' || unit === 'B' || high >= 10000) return (v) => finer ? full(v, unit) : short(v, unit);
+  const limit = (high >= 1000 ? 0 : high >= 100 ? 1 : high >= 1 || high === 0 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(high)))) + (finer ? 2 : 0);
+  for (const v of values) if (typeof v === 'number' && Number.isFinite(v)) most = Math.max(most, decimals(v, limit));
+  const f = fixed[most] ??= new Intl.NumberFormat(undefined, { minimumFractionDigits: most, maximumFractionDigits: most });
+  return (v) => typeof v === 'number' ? withUnit(f.format(v), unit) : full(v, unit);
+}
+const fixed = [];
+
+// decimals is how many of them a number needs, up to a limit.
+function decimals(v, limit) {
+  for (let d = 0; d < limit; d++) if (Math.abs(v * 10 ** d - Math.round(v * 10 ** d)) < 1e-9 * Math.max(1, Math.abs(v * 10 ** d))) return d;
+  return limit;
+}
+
 function bytes(v) {
   const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   let i = 0;
@@ -85,6 +105,9 @@ export function stamp(ms) {
   return text;
 }
 const stampFormat = (ms) => format('stamp', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(ms);
+
+// near writes an instant of the same day as another without its date.
+export const near = (ms, now) => ms == null ? '–' : day(ms) === day(now) ? clock(ms) : stamp(ms);
 
 // since is a span of time for a badge: 0.8 s, 12 s, 4 min, 3 h, 2 d.
 export function since(ms) {

@@ -18,7 +18,7 @@ const keys = [
 
 const marks = [
   ['solid line', 'closed windows: only late rows change them'],
-  ['dashed line, hollow dot', 'windows that are still open: numbers grow until “complete to” passes them'],
+  ['dashed line, hollow dot ○', 'windows that are still open: numbers grow until “complete to” passes them'],
   ['dotted thin line', 'the same an earlier while, under Compare'],
   ['complete to', 'event time up to which every row has been seen'],
   ['late', 'rows that came after their window had closed'],

@@ -4,10 +4,11 @@
 import { Card, topicOf } from './card.js';
 import { Client } from './client.js';
 import { Controls } from './controls.js';
-import { keeper } from './filter.js';
+import { asked, keeper, query } from './filter.js';
 import { setZone } from './format.js';
 import { pack, panelsOf } from './layout.js';
-import { element } from './menu.js';
+import { judge } from './judge.js';
+import { element, toast } from './menu.js';
 import { Notify } from './notify.js';
 import { Past } from './past.js';
 import { forgetInk } from './plot.js';
@@ -16,7 +17,7 @@ import { keysOf } from './shape.js';
 import { Shared } from './share.js';
 import { Store } from './store.js';
 import { Theme } from './theme.js';
-import { judge, TruthBar } from './truth.js';
+import { TruthBar } from './truth.js';
 import { format, parse, ranges } from './url.js';
 
 const hiddenFor = 60000;  // ms after which a hidden page closes its streams
@@ -32,7 +33,7 @@ class Page {
     this.paused = false;
     this.pointed = null; // the instant pointed at on a chart
     this.motion = matchMedia('(prefers-reduced-motion: reduce)');
-    this.bar = new TruthBar(document.getElementById('truth'));
+    this.bar = new TruthBar(document.getElementById('truth'), document.getElementById('because'));
     this.palette = [];
     this.names = new Map(); // series name → its colour's number
     this.turn = -1; // the card drawn last
@@ -48,6 +49,11 @@ class Page {
 
   // What panels ask of the page.
   now() { return Date.now(); }
+  // time is now by the server's clock: this device's may be wrong.
+  time() {
+    for (const s of this.streams.values()) if (s.store.hello) return this.now() + s.store.skew;
+    return this.now();
+  }
   get still() { return this.motion.matches; }
   get range() { return ranges[this.state.range] ?? null; }
   color(n) { return this.palette[n] ??= getComputedStyle(document.documentElement).getPropertyValue('--s' + n).trim(); }
@@ -113,7 +119,7 @@ class Page {
     this.title = board.title;
     document.title = board.title + ' · leat';
     document.getElementById('title').textContent = board.title;
-    document.getElementById('title').title = board.dashboard?.description ?? '';
+    document.getElementById('title').title = board.description ?? '';
     const panels = panelsOf(board.dashboard, board.views).map((p) => ({ ...p, title: p.title ?? p.value ?? p.type }));
     this.lay(this.state.panel ? panels.filter((p) => p.id === this.state.panel).map((p) => ({ ...p, width: 12 })) : pack(panels));
     const names = new Set(this.cards.map((c) => c.panel.view));
@@ -139,7 +145,8 @@ class Page {
 
   // lay puts the cards into the grid; those of one stack on each other.
   lay(panels) {
-    const grid = document.getElementById('grid');
+    const grid = document.getElementById('content');
+    grid.className = 'grid';
     let stack = null;
     for (const panel of panels) {
       const card = new Card(panel, this);
@@ -168,22 +175,66 @@ class Page {
 
   watch(view) {
     if (!view) return;
-    const stream = { store: new Store(), frozen: null, path: view.stream };
-    const transport = this.taken++ >= connections ? 'ws' : 'sse';
-    stream.client = new Shared(view.stream, (handlers) => new Client(view.stream, { ...handlers, transport }), {
+    const stream = { view, store: new Store(), frozen: null, path: view.stream, all: null, transport: this.taken++ >= connections ? 'ws' : 'sse' };
+    this.streams.set(view.name, stream);
+    this.ask(stream);
+  }
+
+  // ask opens a view's stream, for the keys asked for. The rows shown stay
+  // until those of the new stream are there.
+  ask(stream) {
+    const terms = asked(this.state.keys, stream.view), path = stream.path + query(terms);
+    const was = stream.client, store = was ? new Store() : stream.store;
+    const client = new Shared(path, (handlers) => new Client(path, { ...handlers, transport: stream.transport }), {
       onEvent: (kind, data) => {
-        if (!stream.store.apply(kind, data, this.now())) return stream.client.restart();
+        if (client !== stream.client) return;
+        if (!store.apply(kind, data, this.now())) return client.restart();
+        if (kind === 'ready' && stream.store !== store) {
+          stream.store = store;
+          if (stream.frozen) stream.frozen = store.frozen();
+          this.repaint();
+        }
         if (kind === 'hello' || kind === 'ready') { stream.keepFor = null; this.past.offer(); }
         this.wake();
       },
       onState: (state) => {
-        if (state === 'reconnecting' && (stream.client.failures > 1 || stream.client.status === 401)) this.session.check();
+        if (client !== stream.client) return;
+        if (state === 'reconnecting' && (client.failures > 1 || client.status === 401 || client.reason === 'expired')) this.session.check();
         this.tick();
       },
-      snapshot: () => stream.store.snapshot(),
+      snapshot: () => store.snapshot(),
     });
-    this.streams.set(view.name, stream);
-    stream.client.open();
+    if (!terms.length) stream.all = null;
+    else if (was && stream.asked === stream.path && stream.store.ready) stream.all = stream.store;
+    Object.assign(stream, { client, asked: path });
+    was?.close();
+    client.open();
+  }
+
+  // narrow lets the server leave out what the filter hides. A paused page holds
+  // its rows, and the past has all of them.
+  narrow() {
+    if (this.past.on) return;
+    for (const s of this.streams.values()) {
+      if (s.path + query(asked(this.state.keys, s.view)) === s.asked) continue;
+      if (!this.paused) this.ask(s);
+      else if (s.asked !== s.path) toast('Rows of other keys come when you resume.');
+    }
+  }
+
+  // everything is what completion offers keys of: all rows where they are here,
+  // else those from before the filter, or asked for once.
+  everything() {
+    return [...this.streams.values()].map((s) => {
+      if (s.asked === s.path) return s.store;
+      if (s.all === null) {
+        s.all = { hello: s.store.hello ?? s.view, rows: new Map() };
+        fetch(`/v1/views/${encodeURIComponent(s.view.pipeline)}/${encodeURIComponent(s.view.sink)}?limit=1000`).then((a) => a.ok ? a.json() : null).then((found) => {
+          if (found && s.all) s.all = { hello: s.store.hello ?? s.view, rows: new Map(found.rows.map((r) => [r._key, r])) };
+        }, () => { s.all = null; });
+      }
+      return s.all;
+    });
   }
 
   signed(back) {
@@ -197,6 +248,7 @@ class Page {
   change(what) {
     Object.assign(this.state, what);
     history.replaceState(null, '', location.pathname + format(this.state) + location.hash);
+    if (what.keys) this.narrow();
     this.apply();
   }
 
@@ -233,7 +285,10 @@ class Page {
     if (Math.floor(now / 1000) !== this.second) {
       this.second = Math.floor(now / 1000);
       if (this.past.span) this.past.show();
-      if (this.second % 5 === 0) this.controls.offer();
+      if (this.second % 5 === 0) {
+        this.controls.offer();
+        this.past.offer();
+      }
     }
   }
 
@@ -269,8 +324,9 @@ class Page {
   pause(on) {
     if (this.past.on) return this.past.playing ? this.past.stop() : this.past.run();
     this.paused = on;
-    this.pausedAt = on ? this.now() : null;
+    this.pausedAt = on ? this.time() : null;
     for (const s of this.streams.values()) s.frozen = on ? s.store.frozen() : null;
+    if (!on) this.narrow();
     this.controls.show();
     this.repaint();
     this.tick();

@@ -6,9 +6,11 @@ import { Client } from './client.js';
 import { clock, since, stamp } from './format.js';
 import { element, toast } from './menu.js';
 import { timeLabel, timesOf } from './plot.js';
+import { beginning, closedBy } from './shape.js';
 import { Store } from './store.js';
 import { speeds } from './url.js';
 
+const least = 300000; // ms that a timeline covers at least
 const settle = 250; // ms that a dragged thumb must rest before rows are asked for
 
 export class Past {
@@ -29,14 +31,15 @@ export class Past {
     this.play = element('button', { type: 'button', class: 'round', on: { click: () => this.playing ? this.stop() : this.run() } });
     this.pace = element('select', { 'aria-label': 'Speed', on: { change: () => { this.speed = +this.pace.value; this.page.change({ speed: this.speed }); if (this.playing) this.run(); } } },
       ...speeds.map((s) => element('option', { value: String(s), text: '×' + s })));
-    this.back10 = element('button', { type: 'button', text: '−10 min', title: 'Ten minutes back', on: { click: () => this.seek((this.at ?? this.page.now()) - 600000) } });
+    this.back10 = element('button', { type: 'button', text: '10 min ago', title: 'What was ten minutes ago', on: { click: () => this.seek((this.at ?? this.page.time()) - 600000) } });
     this.zone = element('i', { class: 'zone', 'aria-hidden': 'true' });
     this.thumb = element('i', { class: 'thumb', 'aria-hidden': 'true' });
     this.ticks = element('span', { class: 'ticks', 'aria-hidden': 'true' });
     this.track = element('div', { class: 'timeline', role: 'slider', tabindex: '0', 'aria-label': 'Time shown', 'aria-orientation': 'horizontal' }, element('i', { class: 'rail', 'aria-hidden': 'true' }), this.zone, this.ticks, this.thumb);
     this.label = element('output', {});
     this.live = element('button', { type: 'button', class: 'primary', text: 'Back to live', title: 'l', on: { click: () => this.leave() } });
-    this.el.append(this.back10, this.play, this.pace, this.track, this.label, this.live);
+    this.lead = element('span', { class: 'lead', text: 'Look back' });
+    this.el.append(this.lead, this.back10, this.play, this.pace, this.track, this.label, this.live);
     this.track.addEventListener('pointerdown', (e) => {
       if (e.button) return;
       this.track.setPointerCapture(e.pointerId);
@@ -54,9 +57,9 @@ export class Past {
     });
     this.track.addEventListener('keydown', (e) => {
       const step = { ArrowLeft: -10000, ArrowRight: 10000, ArrowDown: -10000, ArrowUp: 10000, PageUp: -60000, PageDown: 60000 }[e.key];
-      const at = this.at ?? this.page.now();
+      const at = this.at ?? this.page.time();
       if (step) this.seek(at + step);
-      else if (e.key === 'Home') this.seek(this.page.now() - this.span);
+      else if (e.key === 'Home') this.seek(this.page.time() - this.span);
       else if (e.key === 'End' || e.key === 'Escape') this.leave();
       else return;
       e.preventDefault();
@@ -74,7 +77,10 @@ export class Past {
       span = Math.max(span, h.replay_ms, h.windowed ? h.history_ms : 0);
     }
     this.reach = exact;
-    this.span = span;
+    // No longer than there is something to see: the first half hour of a
+    // pipeline does not need a timeline of a day.
+    const begins = beginning([...this.page.streams.values()].map((s) => s.store));
+    this.span = begins == null ? span : Math.min(span, Math.max(least, (this.page.time() - begins) * 1.05));
     this.el.hidden = !span || this.page.state.kiosk && !this.on;
     if (span && this.page.state.at != null && !this.on) this.seek(this.page.state.at);
     if (span) this.show();
@@ -82,19 +88,19 @@ export class Past {
 
   timeAt(e) {
     const box = this.track.getBoundingClientRect();
-    const now = this.page.now();
+    const now = this.page.time();
     return now - this.span * (1 - Math.max(0, Math.min(1, (e.clientX - box.left) / box.width)));
   }
 
   drag(e) {
     const at = this.timeAt(e);
-    if (at > this.page.now() - this.span * 0.005) return this.leave();
+    if (at > this.page.time() - this.span * 0.005) return this.leave();
     this.seek(at);
   }
 
   // seek goes to an instant: its rows come when the thumb rests.
   seek(at) {
-    const now = this.page.now();
+    const now = this.page.time();
     at = Math.max(now - this.span, at);
     if (at >= now - 1000) return this.leave();
     this.at = at;
@@ -122,12 +128,12 @@ export class Past {
 
   // open reads the views from here on; at speed 0 as they were, and no more.
   open(speed) {
-    const end = this.page.now();
+    const end = this.page.time();
     for (const [name, stream] of this.page.streams) {
       const old = this.views.get(name);
       old?.client.close();
       const view = { store: new Store(), shown: old?.store.ready ? old.store : old?.shown };
-      view.store.apply('clock', { at: this.at, exact: true }, end);
+      view.store.apply('clock', { at: this.at, exact: true }, this.page.now());
       const path = () => `${stream.path}?from=${Math.round(view.store.clock.at)}` + (speed ? `&to=${Math.round(end)}&speed=${speed}` : '&speed=0');
       view.client = new Client(path, {
         resume: false, // it goes on from its own clock
@@ -191,23 +197,38 @@ export class Past {
     for (const v of this.views.values()) v.client.close();
     this.views.clear();
     this.page.change({ at: null });
+    this.page.narrow();
     this.page.repaint();
     this.show();
   }
 
   // store is a view's rows as they were; while they come, those before.
+  //
+  // Before the first of them was written, the windows that had closed are
+  // known all the same: of rows that came later than what they tell of.
   store(name) {
     const v = this.on ? this.views.get(name) : null;
-    return v ? v.store.ready || !v.shown ? v.store : v.shown : null;
+    if (!v) return null;
+    if (!v.store.ready && v.shown) return v.shown;
+    const live = this.page.streams.get(name).store;
+    v.known = false;
+    if (!v.store.ready || v.store.rows.size || !live.ready) return v.store;
+    if (v.asOf?.version !== live.version || v.asOf.at !== this.at) v.asOf = { at: this.at, version: live.version, store: closedBy(live, this.at) };
+    v.known = v.asOf.store.rows.size > 0;
+    return v.known ? v.asOf.store : v.store;
   }
+
+  // final: only final values are shown, as nothing tells how numbers came to be.
+  get final() { return this.on && (!this.exact || [...this.views.values()].some((v) => v.known)); }
 
   get loading() { return this.on && [...this.views.values()].some((v) => !v.store.ready); }
 
   // show draws the timeline; called each second, too.
   show() {
-    const now = this.page.now(), at = this.at ?? now;
+    const now = this.page.time(), at = this.at ?? now;
     const share = (t) => Math.max(0, Math.min(1, 1 - (now - t) / this.span)) * 100 + '%';
     this.el.classList.toggle('on', this.on);
+    this.lead.hidden = this.on;
     this.play.hidden = this.pace.hidden = this.live.hidden = !this.on;
     this.back10.hidden = this.on || this.span < 600000;
     this.play.textContent = this.playing ? '❚❚' : '▶';
@@ -217,9 +238,9 @@ export class Past {
     this.pace.value = String(this.speed);
     this.thumb.style.left = share(at);
     this.zone.style.left = share(now - this.reach);
-    const text = this.on ? `${clock(at)} · ${since(now - at)} ago${this.loading ? ' …' : this.exact ? '' : ' · final values only'}` : 'now';
+    const text = this.on ? `${clock(at)} · ${since(now - at)} ago${this.loading ? ' …' : this.final ? ' · final values' : ''}` : 'now';
     if (this.label.textContent !== text) this.label.textContent = text;
-    this.label.title = this.on ? (this.exact ? 'Every number as it was shown at that time' : 'So far back only the final numbers of closed windows are known') : 'Drag the timeline to look back';
+    this.label.title = this.on ? (this.final ? 'Of that time only the final numbers of closed windows are known' : 'Every number as it was shown at that time') : 'Drag the timeline to look back';
     this.track.setAttribute('aria-valuemin', String(Math.round((now - this.span) / 1000)));
     this.track.setAttribute('aria-valuemax', String(Math.round(now / 1000)));
     this.track.setAttribute('aria-valuenow', String(Math.round(at / 1000)));

@@ -2,7 +2,7 @@
 // mouse, touch and keyboard that is read out, and a tip beside it. It knows
 // nothing of rows or views; what is drawn is its children's.
 
-import { clock, day, full, minute } from './format.js';
+import { alike, clock, day, full, minute } from './format.js';
 
 export const pad = { top: 10, right: 14, bottom: 24, left: 8 };
 
@@ -231,6 +231,7 @@ export class Plot {
     const head = document.createElement('div');
     head.className = 'tip-time';
     head.textContent = clock(this.cursor) + (values.some((v) => v.open) ? ' · still open' : '');
+    const write = alike(values.map((v) => v.y), this.data.unit, true);
     const rows = values.slice(0, 12).map((v) => {
       const row = document.createElement('div');
       row.className = v.ghost ? 'tip-row ghost' : 'tip-row';
@@ -239,7 +240,7 @@ export class Plot {
       const name = document.createElement('span');
       name.textContent = v.name;
       const value = document.createElement('b');
-      value.textContent = v.text ?? full(v.y, this.data.unit);
+      value.textContent = v.text ?? write(v.y);
       row.append(dot, name, value);
       return row;
     });

@@ -25,7 +25,7 @@ export class Session {
       this.known = true;
       this.out = false;
       this.name = me.name ?? '';
-      this.warn(me.expires);
+      this.warn(me.expires, Date.parse(answer.headers.get('date') ?? '') || now);
       if (back) toast('Signed in again');
       this.changed(back);
     } else if (answer.status === 401) {
@@ -39,11 +39,11 @@ export class Session {
   }
 
   // warn looks again when the session should be over.
-  warn(expires) {
+  warn(expires, serverNow) {
     clearTimeout(this.timer);
     const at = typeof expires === 'number' ? (expires < 1e11 ? expires * 1000 : expires) : Date.parse(expires ?? '');
     if (!Number.isFinite(at)) return;
-    const left = at - Date.now();
+    const left = at - serverNow;
     if (left < 2 ** 31) this.timer = setTimeout(() => { this.asked = -Infinity; this.check(); }, Math.max(5000, left + 1000));
   }
 

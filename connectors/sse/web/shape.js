@@ -187,6 +187,27 @@ export function goesBack(store, by) {
   return last - first >= by;
 }
 
+// beginning is when the data of some views begins, epoch ms, where that is
+// known: nothing has been let go yet of a view that shows windows. Else null.
+export function beginning(stores) {
+  let least = null;
+  for (const { hello, rows, expireBefore } of stores) {
+    if (!hello?.windowed || !rows.size) continue;
+    let first = Infinity;
+    for (const row of rows.values()) first = Math.min(first, row.window_start ?? row.window_end);
+    if (expireBefore > -Infinity && first - expireBefore < 60000) continue; // older ones are gone
+    least = Math.min(least ?? Infinity, first);
+  }
+  return least;
+}
+
+// closedBy gives of a store of windows those that ended until then.
+export function closedBy(store, at) {
+  const rows = new Map();
+  if (store.hello?.windowed) for (const [key, row] of store.rows) if (row.window_end <= at && !isOpen(row, store.watermark)) rows.set(key, row);
+  return Object.assign(Object.create(Object.getPrototypeOf(store)), store, { rows, mark: null, watermark: Math.min(at, store.watermark ?? at), seen: null });
+}
+
 // why tells what a number is made of: the window, and the rows put together.
 //   {window: {start, end, open}, how, rows, counts: [{name, sum}]}
 export function why(store, panel, at) {

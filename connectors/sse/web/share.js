@@ -23,6 +23,7 @@ export class Shared {
     this.role = 'none'; // 'leader', 'follower', 'alone'
     this.cursor = '';
     this.retryAt = 0;
+    this.heard = ''; // the leader's reason
     this.client = null;
     this.followers = new Set();
   }
@@ -30,6 +31,7 @@ export class Shared {
   get transport() { return this.client?.transport ?? 'shared'; }
   get failures() { return this.client?.failures ?? 0; }
   get status() { return this.client?.status ?? 0; }
+  get reason() { return this.client ? this.client.reason : this.heard; }
 
   open() {
     if (this.state !== 'closed') return;
@@ -71,7 +73,7 @@ export class Shared {
       onState: (state, detail) => {
         this.retryAt = this.client.retryAt;
         this.set(state, detail);
-        if (this.role === 'leader' && this.followers.size) this.post({ state, retryAt: this.retryAt });
+        if (this.role === 'leader' && this.followers.size) this.post({ state, retryAt: this.retryAt, reason: this.reason });
       },
     });
     this.client.cursor = this.cursor;
@@ -82,7 +84,7 @@ export class Shared {
     if (this.role === 'leader') {
       if (m.join) {
         this.followers.add(m.join);
-        this.post({ to: m.join, events: this.snapshot(), cursor: this.cursor, state: this.state, retryAt: this.retryAt });
+        this.post({ to: m.join, events: this.snapshot(), cursor: this.cursor, state: this.state, retryAt: this.retryAt, reason: this.reason });
       }
       if (m.leaves) this.followers.delete(m.leaves);
       return;
@@ -122,6 +124,7 @@ export class Shared {
     if (m.cursor) this.cursor = m.cursor;
     if (m.state) {
       this.retryAt = m.retryAt ?? 0;
+      this.heard = m.reason ?? '';
       this.set(m.state);
     }
   }

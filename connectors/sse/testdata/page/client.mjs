@@ -67,6 +67,25 @@ test('where the server said when to come again it is left to the browser', () =>
   }
 });
 
+test('trap 16: a server without room: the reason is known, nobody hurries, nothing is taken for a cut line', () => {
+  const w = world();
+  w.client.open();
+  for (let i = 0; i < 4; i++) {
+    w.sources[0].opened();
+    w.pass(5);
+    w.sources[0].say('drain', { retry_ms: 30000, reason: 'capacity' });
+    w.sources[0].fail(false);
+    assert.deepEqual([w.client.state, w.client.reason, w.client.retryAt - w.at], ['reconnecting', 'capacity', 30000]);
+    w.client.hurry();
+    w.pass(30000);
+  }
+  assert.deepEqual([w.sources.length, w.polls.length], [1, 0], 'the browser comes again by itself');
+  w.sources[0].opened();
+  w.sources[0].say('hello', {});
+  w.sources[0].say('ready', {}, 'v1.e.4');
+  assert.deepEqual([w.client.state, w.client.reason], ['live', '']);
+});
+
 test('a line that breaks is opened anew, soon', () => {
   const w = world();
   w.client.open();

@@ -5,7 +5,7 @@ import { full, short, since } from '../web/format.js';
 import { pack, panelsOf, titleOf, unitOf } from '../web/layout.js';
 import { columnsOf, combineOf, compare, isOpen, stat, timeseries, topk } from '../web/shape.js';
 import { Store } from '../web/store.js';
-import { judge } from '../web/truth.js';
+import { judge } from '../web/judge.js';
 
 const windowed = (rows, over = {}) => ({
   rows: new Map(rows.map((r, i) => [String(i), r])), watermark: 25,

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { csv, fileName, json } from '../web/export.js';
-import { keeper, suggestions } from '../web/filter.js';
+import { asked, keeper, query, suggestions } from '../web/filter.js';
 import { canonical, fnv, hash } from '../web/hash.js';
-import { goesBack, shifted, topk, why } from '../web/shape.js';
+import { alike, near } from '../web/format.js';
+import { beginning, closedBy, goesBack, shifted, topk, why } from '../web/shape.js';
 import { bins, heat, quantiles, quantilesOf } from '../web/sketch.js';
 import { Store } from '../web/store.js';
 import { format, parse } from '../web/url.js';
@@ -50,6 +51,52 @@ test('a filter: one column\'s terms are alternatives, columns must all fit', () 
   assert.equal(keep('country:NO'), null, 'another view\'s column says nothing here');
   assert.equal(keeper(['site:none'], hello)({ site: null }), true);
   assert.equal(keep('a:b')({ site: 'a:b' }), true, 'no column of that name: a text');
+});
+
+test('of a filter the server is asked for what it can keep to, and no more', () => {
+  const view = { key: ['site', 'sensor', 'price', 'window_start', 'window_end'], schema: [{ name: 'site', type: 'string' }, { name: 'sensor', type: 'int' }, { name: 'price', type: 'double' }] };
+  const ask = (...terms) => query(asked(terms, view));
+  assert.equal(ask(), '');
+  assert.equal(ask('site:porto', 'site:a b&c'), '?key=site%3Aa%20b%26c&key=site%3Aporto');
+  assert.equal(ask('site:oslo', 'osl'), '?key=site%3Aoslo', 'what is loose is hidden here');
+  assert.equal(ask('site:oslo', 'site:none'), '', 'none is null there: all of the column come');
+  assert.equal(ask('price:1.5', 'sensor:7'), '?key=sensor%3A7', '1.50 is another text there');
+  assert.equal(ask('country:NO', 'window_end:5'), '', 'no key column of this view');
+  const keep = keeper(['site:oslo', 'sensor:7'], view);
+  for (const [row, kept] of [[{ site: 'oslo', sensor: 7 }, true], [{ site: 'oslo', sensor: 8 }, false]]) assert.equal(keep(row), kept);
+});
+
+test('numbers under each other have as many decimals', () => {
+  const write = (values, unit, finer) => values.map(alike(values, unit, finer));
+  assert.deepEqual(write([12.8, 9.11, 3], '°C'), ['12.80 °C', '9.11 °C', '3.00 °C']);
+  assert.deepEqual(write([1, 20, 300]), ['1', '20', '300']);
+  assert.deepEqual(write([1234.56, 2]), ['1,235', '2']);
+  assert.deepEqual(write([11.182684, 0.02491], '', true), ['11.1827', '0.0249']);
+  assert.deepEqual(write([0.00123, 0.0004]), ['0.0012', '0.0004']);
+  assert.deepEqual(write([20000, 5]), ['20K', '5']);
+  assert.deepEqual(write(['9007199254740993', 1.5]), ['9,007,199,254,740,993', '1.5']);
+});
+
+test('a time of today needs no date', () => {
+  const noon = Date.UTC(2026, 10, 22, 12);
+  assert.equal(near(noon, noon + 3600000), '12:00:00');
+  assert.match(near(noon, noon + 86400000), /Nov 22, 2026.*12:00:00/);
+});
+
+test('what closed before the first frame was written is known all the same', () => {
+  const s = cities();
+  assert.deepEqual([...closedBy(s, 2 * min).rows.keys()], ['oslo1', 'oslo2', 'porto1', 'porto2']);
+  assert.deepEqual([...closedBy(s, 5 * min).rows.keys()], ['oslo1', 'oslo2', 'porto1', 'porto2'], 'open windows are not');
+  assert.equal(closedBy(s, 1.5 * min).watermark, 1.5 * min);
+  assert.equal(s.rows.size, 6);
+});
+
+test('a timeline begins with the data, as long as none is gone', () => {
+  const s = cities();
+  assert.equal(beginning([s, new Store()]), 0);
+  s.apply('mark', { now: 0, age_ms: 0, expire_before: -30000 }, 0);
+  assert.equal(beginning([s]), null, 'older windows may have been let go');
+  assert.equal(beginning([cities({ windowed: false })]), null);
 });
 
 test('completion offers keys, beginnings first', () => {

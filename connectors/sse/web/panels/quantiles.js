@@ -1,5 +1,5 @@
 import { Chart } from '../chart.js';
-import { short } from '../format.js';
+import { alike } from '../format.js';
 import { unitOf } from '../layout.js';
 import { quantiles } from '../sketch.js';
 
@@ -25,12 +25,14 @@ export class Quantiles {
     const { lines } = this.shape;
     lines.forEach((l, i) => { l.color = this.page.color([1, 3, 6, 2, 4][i % 5]); });
     this.card.note(this.shape.error);
-    this.legend.replaceChildren(...lines.map((l) => {
+    const newest = lines.map((l) => (l.points.findLast((p) => !p.open && p.y != null) ?? l.points.findLast((p) => p.y != null))?.y);
+    const write = alike(newest, this.unit);
+    this.legend.replaceChildren(...lines.map((l, i) => {
       const box = document.createElement('span'), dot = document.createElement('i'), name = document.createElement('span'), value = document.createElement('b');
       box.className = 'key';
       dot.style.background = l.color;
       name.textContent = l.name;
-      value.textContent = short((l.points.findLast((p) => !p.open && p.y != null) ?? l.points.findLast((p) => p.y != null))?.y, this.unit);
+      value.textContent = newest[i] == null ? '–' : write(newest[i]);
       box.append(dot, name, value);
       return box;
     }));

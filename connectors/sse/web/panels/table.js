@@ -1,4 +1,4 @@
-import { cell } from '../format.js';
+import { alike, cell, full, near, stamp } from '../format.js';
 import { titleOf, unitOf } from '../layout.js';
 import { columnsOf, compare, isOpen } from '../shape.js';
 import { bins } from '../sketch.js';
@@ -102,6 +102,10 @@ export class Table {
     const from = Math.max(0, Math.min(this.list.length - 1, Math.floor(this.top / rowHeight) - spare));
     const to = Math.min(this.list.length, from + Math.ceil((this.height || 320) / rowHeight) + 2 * spare);
     this.table.setAttribute('aria-rowcount', String(this.list.length + 1));
+    // Of numbers that stand under each other the points do, too.
+    const seen = this.list.slice(from, to);
+    this.write = new Map(this.columns.filter((c) => c.type === 'double').map((c) => [c.name, alike(seen.map((r) => r[c.name]), c.name === this.panel.value ? this.unit : '', true)]));
+    this.today = this.page.time();
     const rows = [gap(this.above, from)];
     for (let i = from; i < to; i++) rows.push(this.row(this.pool[i - from] ??= document.createElement('tr'), this.list[i], i));
     rows.push(gap(this.below, this.list.length - to));
@@ -120,7 +124,8 @@ export class Table {
       if (!td) tr.append(td = document.createElement('td'));
       const { text, title } = this.cell(row[c.name], c);
       if (td.textContent !== text) td.textContent = text;
-      if (td.className !== side(c.type)) td.className = side(c.type);
+      const kind = c.name === 'window_end' ? 'when end' : side(c.type);
+      if (td.className !== kind) td.className = kind;
       set(td, 'title', title);
     });
     return tr;
@@ -130,6 +135,8 @@ export class Table {
   cell(v, c) {
     const list = Array.isArray(v) && v[0]?.le !== undefined ? bins(v) : null;
     if (list) return { text: `${list.reduce((n, b) => n + b.count, 0).toLocaleString()} values in ${list.length} bins`, title: null };
+    if (c.type === 'timestamp' && v != null) return { text: near(v, this.today), title: stamp(v) };
+    if (c.type === 'double' && typeof v === 'number') return { text: this.write.get(c.name)(v), title: full(v) };
     const names = c.type === 'int' && /(^|_)(id|number|no)$/.test(c.name) && v != null;
     const text = names ? String(v) : cell(v, c.type, c.name === this.panel.value ? this.unit : '');
     return { text, title: text.length > 24 ? text : null };

@@ -1,6 +1,6 @@
 import { Chart } from '../chart.js';
 import { unitOf } from '../layout.js';
-import { short } from '../format.js';
+import { alike } from '../format.js';
 import { shifted, timeseries } from '../shape.js';
 import { shifts } from '../url.js';
 
@@ -36,7 +36,7 @@ export class Timeseries {
   // the clock between two windows so that the chart moves steadily.
   scroll() {
     const { lines, first, last } = this.shape ?? {};
-    if (!(last > -Infinity)) return this.chart.set({ lines: [], from: this.page.now() - 60000, to: this.page.now(), unit: this.unit });
+    if (!(last > -Infinity)) return this.chart.set({ lines: [], from: this.page.time() - 60000, to: this.page.time(), unit: this.unit });
     const to = Math.max(last, this.page.edge(this.store, last));
     const range = this.page.range ?? Infinity;
     const step = Math.max(1000, ...lines.slice(0, 1).map((l) => l.points.length > 1 ? l.points[1].x - l.points[0].x : 0));
@@ -82,11 +82,15 @@ export class Timeseries {
       this.more.className = 'more';
       this.legend.replaceChildren(...this.items.map((i) => i.button), this.more);
     }
+    const newest = lines.map((l) => {
+      const known = l.points.filter((p) => p.y != null);
+      return (known.findLast((p) => !p.open) ?? known.at(-1))?.y;
+    });
+    const write = alike(newest, this.unit);
     lines.forEach((l, i) => {
       const { button, dot, value } = this.items[i];
       dot.style.background = l.color;
-      const known = l.points.filter((p) => p.y != null);
-      value.textContent = short((known.findLast((p) => !p.open) ?? known.at(-1))?.y, this.unit);
+      value.textContent = newest[i] == null ? '–' : write(newest[i]);
       button.setAttribute('aria-pressed', String(!this.off.has(l.name)));
     });
     this.more.textContent = hidden ? `and ${hidden} more` : '';

@@ -1,4 +1,4 @@
-import { clock, full, short } from '../format.js';
+import { alike, clock, full } from '../format.js';
 import { unitOf } from '../layout.js';
 import { topk } from '../shape.js';
 
@@ -57,12 +57,12 @@ export class TopK {
     // To ask where rows stand costs a layout: only where they will move.
     const was = moved && !this.page.still ? new Map([...this.rows].map(([name, r]) => [name, r.li.offsetTop])) : null;
     const max = Math.max(...items.map((i) => Math.abs(i.value ?? 0)), 0) || 1;
-    const rows = new Map();
+    const rows = new Map(), write = alike(items.map((i) => i.value), this.unit);
     items.forEach((item, i) => {
       const row = this.rows.get(item.name) ?? this.row(item.name);
       rows.set(item.name, row);
       text(row.rank, String(i + 1));
-      text(row.value, short(item.value, this.unit));
+      text(row.value, item.value == null ? '–' : write(item.value));
       row.value.title = full(item.exact ?? item.value, this.unit);
       const width = Math.max(0.5, Math.abs(item.value ?? 0) / max * 100).toFixed(2) + '%';
       if (row.width !== width) row.bar.style.width = row.width = width;
