@@ -3,11 +3,12 @@ package engine
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 )
 
 // TaskStatus is how one task of a worker is, for operators.
 type TaskStatus struct {
-	Task       string       `json:"task"`  // sub-topology_partition
+	Task       string       `json:"task"`  // sub-topology/partition
 	State      string       `json:"state"` // running or restoring
 	Watermark  *int64       `json:"watermark"`
 	Idle       bool         `json:"idle,omitempty"`
@@ -16,10 +17,11 @@ type TaskStatus struct {
 	LagMillis  int64        `json:"lag_ms"`
 	Late       int64        `json:"late"`
 	StateBytes int64        `json:"state_bytes"`
-	Restore    *RestoreDone `json:"restore,omitempty"` // while restoring: of all of the worker's restores
+	Restore    *RestoreDone `json:"restore,omitempty"` // while restoring
 }
 
-// RestoreDone is how far restores are, in changelog records.
+// RestoreDone is how far a task's restore is, in changelog records. Both are 0
+// while it waits for a place in the restore pool.
 type RestoreDone struct {
 	Done  int64 `json:"done"`
 	Total int64 `json:"total"`
@@ -32,22 +34,41 @@ type stand struct {
 	holding   string
 }
 
-// waits notes that a task is being restored (1), or no longer (-1).
-func (w *Worker) waits(id TaskID, n int) {
+// restoreCount counts the changelog records of one task's restores.
+type restoreCount struct {
+	done, total atomic.Int64
+	restores    int // of the task: a lane may want it back while the last one ends; under Worker.mu
+}
+
+// waits notes that a task is being restored; waited that it no longer is.
+func (w *Worker) waits(id TaskID) *restoreCount {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.waiting == nil {
-		w.waiting = map[TaskID]int{}
+		w.waiting = map[TaskID]*restoreCount{}
 	}
-	if w.waiting[id] += n; w.waiting[id] == 0 {
+	c := w.waiting[id]
+	if c == nil {
+		c = &restoreCount{}
+		w.waiting[id] = c
+	}
+	c.restores++
+	return c
+}
+
+func (w *Worker) waited(id TaskID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.waiting[id]; c.restores == 1 {
 		delete(w.waiting, id)
+	} else {
+		c.restores--
 	}
 }
 
 // Tasks tells how each task here is, as of its last commit. now is epoch ms.
 // Safe from any goroutine.
 func (w *Worker) Tasks(now int64) []TaskStatus {
-	done, total, _ := w.Restoring()
 	w.mu.Lock()
 	tasks, waiting := maps.Clone(w.tasks), maps.Clone(w.waiting)
 	w.mu.Unlock()
@@ -67,7 +88,7 @@ func (w *Worker) Tasks(now int64) []TaskStatus {
 	for _, id := range ids {
 		t := tasks[id]
 		if t == nil {
-			list = append(list, TaskStatus{Task: id.String(), State: "restoring", Restore: &RestoreDone{done, total}})
+			list = append(list, TaskStatus{Task: id.String(), State: "restoring", Restore: waiting[id].progress()})
 			continue
 		}
 		s := TaskStatus{Task: id.String(), State: "running", LagRecords: t.Stats.LagRecords.Load(), StateBytes: t.Stats.StateBytes.Load()}
@@ -85,4 +106,9 @@ func (w *Worker) Tasks(now int64) []TaskStatus {
 		list = append(list, s)
 	}
 	return list
+}
+
+func (c *restoreCount) progress() *RestoreDone {
+	total := c.total.Load()
+	return &RestoreDone{min(c.done.Load(), total), total}
 }

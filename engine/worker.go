@@ -112,7 +112,7 @@ type Worker struct {
 
 	mu       sync.Mutex
 	tasks    map[TaskID]*Task
-	waiting  map[TaskID]int // being restored
+	waiting  map[TaskID]*restoreCount // being restored
 	purge    map[TopicPartition]Offset
 	first    time.Time
 	last     time.Time
@@ -258,10 +258,10 @@ func (w *Worker) startOffset(ctx context.Context, sub *SubTopology, tp TopicPart
 // restore brings a task's state up in the pool and hands it to ch.
 func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch chan<- restored) {
 	w.restoring.Add(1)
-	w.waits(TaskID{sub.ID, p}, 1)
+	count := w.waits(TaskID{sub.ID, p})
 	w.group.other(func() error {
 		defer w.restoring.Add(-1)
-		defer w.waits(TaskID{sub.ID, p}, -1)
+		defer w.waited(TaskID{sub.ID, p})
 		select {
 		case w.restores <- struct{}{}:
 			defer func() { <-w.restores }()
@@ -269,12 +269,12 @@ func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch 
 			ch <- restored{err: E(Retry, "restore", errLostTask)}
 			return nil
 		}
-		ch <- w.restoreTask(ctx, sub, p)
+		ch <- w.restoreTask(ctx, sub, p, count)
 		return nil
 	})
 }
 
-func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition) restored {
+func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition, count *restoreCount) restored {
 	name := w.topo.StateName(sub, p)
 	var lease *state.Lease
 	for {
@@ -303,9 +303,13 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition)
 	}
 	start, said := time.Now(), time.Now()
 	var records int64
-	r, err := Recover(ctx, w.topo, sub, p, lease, w.readCounted, func(n int64) {
+	read := func(ctx context.Context, tp TopicPartition, from Offset, fn func(*Rows) error) (Offset, error) {
+		return w.readCounted(ctx, tp, from, count, fn)
+	}
+	r, err := Recover(ctx, w.topo, sub, p, lease, read, func(n int64) {
 		records += n
 		w.restoreDone.Add(n)
+		count.done.Add(n)
 		w.metrics.restoreProgress(n)
 		if time.Since(said) >= 10*time.Second {
 			said = time.Now()
@@ -325,8 +329,8 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition)
 }
 
 // readCounted reads a changelog partition, counting what there is to read for
-// Restoring.
-func (w *Worker) readCounted(ctx context.Context, tp TopicPartition, from Offset, fn func(*Rows) error) (Offset, error) {
+// Restoring and for the task.
+func (w *Worker) readCounted(ctx context.Context, tp TopicPartition, from Offset, count *restoreCount, fn func(*Rows) error) (Offset, error) {
 	c := w.broker.Cluster()
 	start := from
 	var size int64
@@ -336,13 +340,14 @@ func (w *Worker) readCounted(ctx context.Context, tp TopicPartition, from Offset
 		}
 		size = max(0, int64(ends[tp.Partition]-start))
 	}
-	before := w.restoreDone.Load()
+	before := count.done.Load()
 	w.restoreTotal.Add(size)
+	count.total.Add(size)
 	end, err := c.Read(ctx, tp, from, fn)
-	// Markers and compacted records are no rows: they are done, too. With
-	// several restores at a time this is only nearly exact.
-	if missing := size - (w.restoreDone.Load() - before); missing > 0 {
+	// Markers and compacted records are no rows: they are done, too.
+	if missing := size - (count.done.Load() - before); missing > 0 {
 		w.restoreDone.Add(missing)
+		count.done.Add(missing)
 	}
 	return end, err
 }
