@@ -53,10 +53,10 @@ func demoCommand() *cobra.Command {
 	return cmd
 }
 
-// feedDemo sends readings at the pace of the clock, after a few minutes of
+// feedDemo sends readings at the pace of the clock, after some minutes of
 // past, so that the charts begin with something to see.
 func feedDemo(ctx context.Context, b *kafka.Broker, topic engine.Topic, seed uint64) error {
-	const past = 5 * time.Minute
+	const past = 20 * time.Minute // "what happened ten minutes ago" has an answer from the first second
 	info, err := b.Cluster().Topics(ctx, topic)
 	if err != nil {
 		return err

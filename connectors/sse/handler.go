@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -123,10 +124,11 @@ func (h *Hub) serveViews(w http.ResponseWriter, r *http.Request) { answer(w, h.i
 
 // boardInfo is a dashboard in GET /v1/dashboards.
 type boardInfo struct {
-	Pipeline  string          `json:"pipeline"`
-	Title     string          `json:"title"`
-	Dashboard json.RawMessage `json:"dashboard,omitempty"`
-	Views     []viewInfo      `json:"views"`
+	Pipeline    string          `json:"pipeline"`
+	Title       string          `json:"title"`
+	Description string          `json:"description,omitempty"` // the pipeline's
+	Dashboard   json.RawMessage `json:"dashboard,omitempty"`
+	Views       []viewInfo      `json:"views"`
 }
 
 func (h *Hub) board(r *http.Request, pipeline string) (boardInfo, bool) {
@@ -140,11 +142,12 @@ func (h *Hub) board(r *http.Request, pipeline string) (boardInfo, bool) {
 	if len(info.Views) == 0 && h.opts.Gate != (open{}) {
 		return boardInfo{}, false
 	}
-	var titled struct {
-		Title string `json:"title"`
+	var told struct {
+		Title       string `json:"title"`
+		Description string `json:"description"`
 	}
-	if json.Unmarshal(b.dashboard, &titled) == nil && titled.Title != "" {
-		info.Title = titled.Title
+	if json.Unmarshal(b.dashboard, &told) == nil {
+		info.Title, info.Description = cmp.Or(told.Title, info.Title), told.Description
 	}
 	if info.Title == "" {
 		info.Title = pipeline

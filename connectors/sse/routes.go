@@ -155,10 +155,10 @@ var schemas = object{
 	"Status": fields([]string{"watermark", "lag_ms", "lag_records", "late", "dropped", "stalled", "age_ms", "row_count", "now"}, object{
 		"watermark": timeSchema, "expire_before": timeSchema, "ended": yesSchema, "idle": yesSchema, "lag_ms": wholeSchema, "lag_records": wholeSchema,
 		"late": wholeSchema, "dropped": wholeSchema, "rest": wholeSchema, "stalled": listOf(wholeSchema), "holding": textSchema,
-		"age_ms": wholeSchema, "row_count": wholeSchema, "now": wholeSchema,
+		"age_ms": wholeSchema, "row_count": wholeSchema, "now": wholeSchema, "trouble": textSchema,
 	}),
 	"Rows":       fields([]string{"view", "status", "rows"}, object{"view": textSchema, "status": ref("Status"), "rows": listOf(ref("Row")), "next": textSchema}),
-	"Dashboard":  fields([]string{"pipeline", "title", "views"}, object{"pipeline": textSchema, "title": textSchema, "dashboard": object{}, "views": listOf(ref("View"))}),
+	"Dashboard":  fields([]string{"pipeline", "title", "views"}, object{"pipeline": textSchema, "title": textSchema, "description": textSchema, "dashboard": object{}, "views": listOf(ref("View"))}),
 	"Message":    fields([]string{"event", "data"}, object{"event": textSchema, "data": object{"type": "object"}, "id": textSchema}),
 	"Messages":   listOf(ref("Message")),
 	"Dashboards": listOf(ref("Dashboard")),
