@@ -1,6 +1,8 @@
 package operators
 
 import (
+	"math"
+
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/state"
 	"github.com/leatstream/leat/window/aggregate"
@@ -21,16 +23,22 @@ type counter struct {
 	size, every, part int64
 	ring              int64 // parts
 	panes             []*state.Pane
+	ttl               int64 // ms; 0: keys live for ever
 	head, sent        *state.Pane
 	acc               []uint64
 	scratch           aggregate.Scratch
 }
 
 // The words of a key's head, which is in the pane of MaxTime.
+// With a ttl the last word is the time of its newest row.
 const (
 	headRows = 0 // that have come
-	headSent = 1 // that had come as of the result that was sent last
+	headSent = 1 // that had come as of the result that was sent last; headAnew
 )
+
+// headAnew is in place of headSent where the result that was sent last is of
+// rows which are forgotten.
+const headAnew = math.MaxUint64
 
 func countStore(name string, s AggregateSpec) state.Spec {
 	f := state.FamilySpec{Words: accHead}
@@ -40,7 +48,12 @@ func countStore(name string, s AggregateSpec) state.Spec {
 		}
 		f.Words += a.Fn.Words()
 	}
-	spec := state.Spec{Name: name, Fingerprint: s.print("count/1", true)}
+	format := "count/1"
+	if s.TTL > 0 {
+		f.Words++
+		format = "count/1 ttl"
+	}
+	spec := state.Spec{Name: name, Fingerprint: s.print(format, true)}
 	spec.Families = [2]state.FamilySpec{f, f}
 	return spec
 }
@@ -54,6 +67,9 @@ func newCounter(spec AggregateSpec) func(*engine.Context) (engine.Operator, erro
 			return nil, err
 		}
 		f.forever = true
+		if c.ttl = spec.TTL.Milliseconds(); c.ttl > 0 {
+			f.outlive = c.outlive
+		}
 		for c.part = c.size; c.size%c.part != 0 || c.every%c.part != 0; {
 			c.part--
 		}
@@ -68,6 +84,13 @@ func newCounter(spec AggregateSpec) func(*engine.Context) (engine.Operator, erro
 func (c *counter) take(b *engine.Batch, i int32, slot state.Slot, _ engine.Emit) error {
 	c.open()
 	head, _ := c.head.Write(slot)
+	if c.ttl > 0 && head[headRows] > 0 && b.Time[i] > behind(int64(head[len(head)-1]), c.ttl) {
+		was := head[headSent]
+		c.drop(slot)
+		if head, _ = c.head.Write(slot); was > 0 {
+			head[headSent] = headAnew
+		}
+	}
 	n := int64(head[headRows])
 	at := n / c.part % c.ring
 	if c.panes[at] == nil {
@@ -87,6 +110,13 @@ func (c *counter) take(b *engine.Batch, i int32, slot state.Slot, _ engine.Emit)
 	acc[accRows]++
 	head, _ = c.head.Write(slot)
 	head[headRows]++
+	if c.ttl > 0 {
+		newest := &head[len(head)-1]
+		if n == 0 || b.Time[i] > int64(*newest) {
+			*newest = uint64(b.Time[i])
+		}
+		c.due.set(behind(int64(*newest), c.ttl), slot)
+	}
 	c.await(slot)
 	return nil
 }
@@ -97,7 +127,73 @@ func (c *counter) open() {
 	}
 }
 
-// due is how many rows had come at the last result, 0 for none.
+// drop forgets the rows of a key.
+func (c *counter) drop(slot state.Slot) {
+	for at := range c.ring {
+		if p := c.table.Pane(state.Panes, at); p != nil {
+			p.Remove(slot)
+		}
+	}
+	c.head.Remove(slot)
+}
+
+// outlive deletes the keys whose ttl is over, downstream too.
+func (c *counter) outlive(w int64, budget *engine.Budget, out engine.Emit) (int64, bool, error) {
+	if w == engine.MaxTime {
+		return w, true, nil // the end of the input is no time that passes
+	}
+	c.open()
+	c.out.begin(out, false)
+	for {
+		slot, found, ok, err := c.due.next(w)
+		if err != nil {
+			return 0, false, err
+		}
+		if !ok {
+			return w, true, c.out.flush()
+		}
+		if !found {
+			continue
+		}
+		head := c.head.Read(slot)
+		if head == nil {
+			continue
+		}
+		end := behind(int64(head[len(head)-1]), c.ttl)
+		if end >= w {
+			c.due.set(end, slot)
+			continue
+		}
+		c.drop(slot)
+		if err := c.unsend(slot, end); err != nil {
+			return 0, false, err
+		}
+		if !budget.Take(c.out.rowBytes()) {
+			// The next call goes on: what is due still is.
+			return engine.MinTime, false, c.out.flush()
+		}
+	}
+}
+
+// unsend deletes downstream what had been sent of a key, at time t.
+func (c *counter) unsend(slot state.Slot, t int64) error {
+	c.openSent()
+	acc := c.sent.Read(slot)
+	if acc == nil {
+		return nil
+	}
+	err := c.out.row(c.table.Key(slot), &outcome{stamp: t, acc: acc, heap: c.table}, nil, false)
+	c.sent.Remove(slot)
+	return err
+}
+
+func (c *counter) openSent() {
+	if c.sent == nil {
+		c.sent = c.table.Open(state.Sent, engine.MaxTime)
+	}
+}
+
+// at is how many rows had come at the last result, 0 for none.
 func (c *counter) at(head []uint64) int64 {
 	n := int64(head[headRows]) / c.every * c.every
 	if c.spec.Window.Full && n < c.size {
@@ -113,8 +209,13 @@ func (c *counter) update(slot state.Slot) error {
 		return nil
 	}
 	n := c.at(head)
-	if n == int64(head[headSent]) {
+	if uint64(n) == head[headSent] {
 		return nil
+	}
+	if n == 0 { // anew, and not enough rows yet
+		head, _ = c.head.Write(slot)
+		head[headSent] = 0
+		return c.unsend(slot, int64(head[len(head)-1]))
 	}
 	c.scratch.Reset()
 	clear(c.acc)
@@ -132,9 +233,7 @@ func (c *counter) update(slot state.Slot) error {
 			}
 		}
 	}
-	if c.sent == nil {
-		c.sent = c.table.Open(state.Sent, engine.MaxTime)
-	}
+	c.openSent()
 	var was *outcome
 	if acc := c.sent.Read(slot); acc != nil {
 		was = &outcome{stamp: int64(acc[accTime]), acc: acc, heap: c.table}
@@ -161,7 +260,7 @@ func (c *counter) overflowed(slot state.Slot, err error) error {
 func (c *counter) unsent(slot state.Slot) bool {
 	c.open()
 	head := c.head.Read(slot)
-	return head != nil && c.at(head) != int64(head[headSent])
+	return head != nil && uint64(c.at(head)) != head[headSent]
 }
 
 func (c *counter) forget() {

@@ -37,6 +37,8 @@ type follow struct {
 	// when it passes them.
 	reaches bool
 	forever bool // nothing closes
+	// outlive is Advance where nothing closes and keys have a ttl.
+	outlive func(w int64, budget *engine.Budget, out engine.Emit) (int64, bool, error)
 
 	closedTo int64 // windows with an end before it are closed
 	cursor   cursor
@@ -169,16 +171,19 @@ func (f *follow) await(slot state.Slot) {
 
 // Advance closes the windows that the watermark has passed.
 func (f *follow) Advance(w int64, budget *engine.Budget, out engine.Emit) (int64, bool, error) {
-	if f.forever {
+	if f.forever && f.outlive == nil {
 		return w, true, nil
+	}
+	if err := f.due.follow(f.closedTo); err != nil {
+		return 0, false, err
+	}
+	if f.forever {
+		return f.outlive(w, budget, out)
 	}
 	limit := window.Behind(w, f.behind)
 	to := limit
 	if f.reaches && to < engine.MaxTime && to > engine.MinTime {
 		to++
-	}
-	if err := f.due.follow(f.closedTo); err != nil {
-		return 0, false, err
 	}
 	f.out.begin(out, true)
 	for to > f.closedTo && f.due.peek() < to {
@@ -392,7 +397,7 @@ func (f *follow) Recovered() error {
 
 func (f *follow) find() error {
 	f.sent()
-	if !f.forever {
+	if !f.forever || f.outlive != nil {
 		if err := f.due.rebuild(f.closedTo); err != nil {
 			return err
 		}

@@ -9,17 +9,28 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/window"
 )
 
 // TestTTLAgainstModel: what is downstream are the keys whose newest row is not
-// older than the ttl, each with the rows since it last was.
+// older than the ttl, each with the rows since it last was: all of them, or those
+// of a count window.
 func TestTTLAgainstModel(t *testing.T) {
-	type state struct{ n, sum, last int64 }
+	type state struct {
+		rows string // a digit each
+		last int64
+	}
 	for c := range max(*cases/10, 20) {
 		s := *seed + uint64(c)
 		r := rand.New(rand.NewPCG(s, 11))
 		ttl := 1 + r.Int64N(15)
 		a := aggregateText{group: "u", columns: "n = count(); s = sum(a)", ttl: time.Duration(ttl) * time.Millisecond}
+		size, every, full := int64(1<<40), int64(1), false
+		if r.IntN(2) == 0 {
+			size, full = 1+r.Int64N(4), r.IntN(2) == 0
+			every = 1 + r.Int64N(size)
+			a.window = window.Spec{Kind: "count", Count: size, Every: every, Full: full}
+		}
 		budget := int64(0)
 		if r.IntN(20) == 0 {
 			budget = 1 // all that is not in use is on disk
@@ -28,7 +39,7 @@ func TestTTLAgainstModel(t *testing.T) {
 		now, then := map[string]state{}, map[string]state{}
 		at, thenAt := int64(100), int64(100)
 		down := map[string]string{}
-		log := []string{fmt.Sprintf("ttl %d", ttl)}
+		log := []string{fmt.Sprintf("ttl %d, %v", ttl, a.window)}
 		commit := func() {
 			rig.commit(true)
 			for _, o := range rig.rows {
@@ -45,7 +56,15 @@ func TestTTLAgainstModel(t *testing.T) {
 			then, thenAt = maps.Clone(now), at
 			want := map[string]string{}
 			for k, v := range now {
-				want["u="+k] = fmt.Sprintf("%s %d %d", k, v.n, v.sum)
+				n := int64(len(v.rows)) / every * every
+				if n == 0 || full && n < size {
+					continue
+				}
+				sum, counted := 0, v.rows[max(0, n-size):n]
+				for _, digit := range counted {
+					sum += int(digit - '0')
+				}
+				want["u="+k] = fmt.Sprintf("%s %d %d", k, len(counted), sum)
 			}
 			if !maps.Equal(down, want) {
 				t.Fatalf("seed %d\n%s\ndownstream %v, want %v", s, strings.Join(log, "\n"), down, want)
@@ -66,7 +85,7 @@ func TestTTLAgainstModel(t *testing.T) {
 					if !had {
 						k.last = when
 					}
-					now[key] = state{k.n + 1, k.sum + v, max(k.last, when)}
+					now[key] = state{k.rows + string(rune('0'+v)), max(k.last, when)}
 				}
 				log = append(log, rows...)
 				rig.process(rig.batch(rows))

@@ -145,7 +145,7 @@ var codes = []Code{
 		Wrong: "transforms:\n  - {name: t, type: aggregate, group_by: [id], window: {type: tumbling, size: 60}, aggregates: {n: count()}}",
 		Right: "transforms:\n  - {name: t, type: aggregate, group_by: [id], window: {type: tumbling, size: 60s}, aggregates: {n: count()}}"},
 	{Name: "unbounded", Severity: Warning, Short: "state that grows with its keys",
-		Long:  "Without a window or a `ttl` every key is kept for ever.",
+		Long:  "Without a window of time or a `ttl` every key is kept for ever.",
 		Wrong: "transforms:\n  - {name: t, type: aggregate, group_by: [id], aggregates: {n: count()}}",
 		Right: "transforms:\n  - {name: t, type: aggregate, group_by: [id], aggregates: {n: count()}, ttl: 30d}"},
 	{Name: "unknown-column", Severity: Error, Short: "a column that the input has not",

@@ -46,7 +46,7 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
-	if count < 21 {
+	if count < 22 {
 		t.Errorf("%d examples", count)
 	}
 }

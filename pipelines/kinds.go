@@ -137,7 +137,7 @@ var kinds = []*Kind{
 		Key{Name: "having", Type: "expression", Doc: "Keeps results; reads group columns, aggregates and the window's."},
 		Key{Name: "emit", Type: "close, update or {mode, throttle}", Group: "emit", Default: "close for windows, else update", Doc: "When results are written."},
 		Key{Name: "late", Type: "drop, dead_letter or {as: name}", Group: "late", Default: "drop", Doc: "What happens to rows whose window has closed. `{as: name}` makes them a stream of that name, as they came.", Not: []string{"late_rows"}},
-		Key{Name: "ttl", Type: "duration", Doc: "Forgets a group this long after its last row, in event time; downstream too. Without a window only."},
+		Key{Name: "ttl", Type: "duration", Doc: "Forgets a group this long after its last row, in event time; downstream too. Without a window, or with one of type count."},
 	)},
 	{Group: "transform", Name: "flat_map", Doc: "One row per element of a list; a null or empty list makes none. Behind it `key()` and the like are gone.", Keys: transformKeys(
 		Key{Name: "unnest", Type: "expression", Required: true, Doc: "A list: a column or, for example, `split(tags, \",\")`.", Not: []string{"list", "field", "column"}},

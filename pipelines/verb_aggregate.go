@@ -142,7 +142,7 @@ func (a *aggregateStep) framed() bool { return a.Window != nil && a.Window.Spec.
 func (a *aggregateStep) overWindow(c *compiler, in *stream) bool {
 	kind := a.Window.Spec.Kind
 	switch {
-	case a.TTL != 0:
+	case a.TTL != 0 && kind != "count":
 		c.l.fail(a.Window.node, "value", "remove ttl", "ttl is for aggregates without a window: a window forgets what has closed")
 	case kind == "same" && !in.windowed:
 		c.l.fail(a.Window.node, "type", "give it a window of its own", "window: same needs rows of windows, and %q has none", in.name)
@@ -179,7 +179,7 @@ func (a *aggregateStep) lateRows() Word { return a.Late }
 // lint warns of what is rarely meant.
 func (a *aggregateStep) lint(k *checker, d *derivation) {
 	if (a.Window == nil || a.Window.Spec.Kind == "count") && len(a.GroupBy) > 0 && a.TTL == 0 && !d.in[0].table {
-		k.warn(d.t.Name.node, "unbounded", "give it a ttl or a window", "the state of %q grows with its keys: without a window they are kept for ever", d.out.name)
+		k.warn(d.t.Name.node, "unbounded", "give it a ttl or a window of time", "the state of %q grows with its keys: without a window they are kept for ever", d.out.name)
 	}
 	a.lintOrder(k, d)
 	a.lintAny(k, d)
