@@ -57,7 +57,7 @@ func (p *process) deliverer(o pipelines.Outbox) (outbox.Deliver, error) {
 	}
 	if p.push != nil {
 		p.push.sinks[o.Pipeline] = append(p.push.sinks[o.Pipeline], o.Sink)
-		return p.push.pusher.Deliver(o.Pipeline, o.Sink, o.Priority), nil
+		return p.push.pusher.Deliver(o.Pipeline, o.Sink), nil
 	}
 	p.log.Warn("alerts wait in their outbox: web push needs alerts.push in leat.yaml (leat vapid makes its key)", "pipeline", o.Pipeline, "sink", o.Sink, "topic", string(o.Topic))
 	return nil, nil

@@ -1,6 +1,6 @@
 // Package outbox sends what waits in an outbox topic to where it should go:
-// each record at least once, in the order of its partition, the sender's
-// offset committed after it.
+// each record at least once, higher priorities first and else in the order of its
+// partition, the sender's offset committed after it.
 //
 //	pipeline ──transaction──▶ <pipeline>.<sink>.outbox
 //	                               │ read committed, own group: <pipeline>.<sink>.sender
@@ -25,8 +25,9 @@
 //   - A record that is sent again (a crash between sending and committing, a
 //     rebalance, a timeout) carries the same Note.ID; so does one that came
 //     back from the dead letters.
-//   - A destination that fails delays its own partition only: waiting takes no
-//     part of the InFlight bound.
+//   - Records of one key keep their order, whatever their priorities.
+//   - A destination that fails delays its own partition only, and there nothing
+//     of a higher priority: waiting takes no part of the InFlight bound.
 //   - Nothing that a destination does ends the pipeline.
 //
 // Goroutines: the loop is Run's caller; one per owned partition, ended and

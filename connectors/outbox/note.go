@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/leatstream/leat/engine"
@@ -27,7 +28,8 @@ type Note struct {
 	// it has been delivered. Lost in a crash.
 	Progress any
 
-	next engine.Offset // to commit once it is done
+	level int       // of Priorities
+	from  time.Time // of the next attempt
 }
 
 // Header is the value of a header, "" where there is none.
@@ -38,6 +40,20 @@ func (n *Note) Header(key string) string {
 		}
 	}
 	return ""
+}
+
+// PriorityHeader has a note's priority, one of Priorities.
+const PriorityHeader = "leat.alert.priority"
+
+// Priorities are the names of priorities, the least first.
+var Priorities = []string{"low", "normal", "high", "urgent"}
+
+// Priority is what the note's header says; normal where it says nothing known.
+func (n *Note) Priority() string {
+	if p := n.Header(PriorityHeader); slices.Contains(Priorities, p) {
+		return p
+	}
+	return "normal"
 }
 
 // IDHeader keeps a note's ID in the dead letters and on the way back.
@@ -80,7 +96,7 @@ func notes(rows *engine.Rows) []*Note {
 	out := make([]*Note, rows.Len())
 	for i := range out {
 		n := &Note{Topic: rows.Topic, Partition: rows.Partition, Offset: engine.Offset(rows.Offsets[i]), Time: rows.Times[i],
-			Key: clone(rows.Keys[i]), Value: clone(rows.Values[i]), next: engine.Offset(rows.Offsets[i]) + 1}
+			Key: clone(rows.Keys[i]), Value: clone(rows.Values[i])}
 		if rows.Headers != nil {
 			for _, h := range rows.Headers(i) {
 				n.Headers = append(n.Headers, engine.Header{Key: h.Key, Value: clone(h.Value)})
@@ -89,6 +105,7 @@ func notes(rows *engine.Rows) []*Note {
 		if n.ID = n.Header(IDHeader); n.ID == "" {
 			n.ID = fmt.Sprintf("%s/%d/%d", n.Topic, n.Partition, n.Offset)
 		}
+		n.level = slices.Index(Priorities, n.Priority())
 		out[i] = n
 	}
 	return out

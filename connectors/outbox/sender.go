@@ -315,12 +315,11 @@ func (l *loop) position() {
 	}
 }
 
-// pace feeds the queues, and pauses the partitions that have enough.
+// pace pauses the partitions that have enough.
 func (l *loop) pace() {
 	var run, hold []engine.TopicPartition
 	for tp, q := range l.queues {
-		q.feed()
-		if full := len(q.backlog) > 0; full != q.paused {
+		if full := q.full(); full != q.paused {
 			if q.paused = full; full {
 				hold = append(hold, tp)
 			} else {

@@ -91,8 +91,9 @@ var urgencies = map[string]struct {
 }
 
 // Deliver makes the sender of one sink's notes.
-func (p *Pusher) Deliver(pipeline, sink, priority string) outbox.Deliver {
+func (p *Pusher) Deliver(pipeline, sink string) outbox.Deliver {
 	return func(ctx context.Context, n *outbox.Note) error {
+		priority := n.Priority()
 		subs, ok := p.o.Store.Of(pipeline, sink)
 		if !ok {
 			return &outbox.Failure{Err: errors.New("subscriptions are still being read"), After: time.Second}

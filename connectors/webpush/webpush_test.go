@@ -294,8 +294,9 @@ func request(s Subscription) string {
 // TestPush: a browser subscribes, is pushed to, and leaves; another is gone.
 func TestPush(t *testing.T) {
 	s, p, topic := newService(t)
-	deliver := p.Deliver("shop", "hot", "urgent")
-	note := &outbox.Note{Topic: "shop.hot.outbox", ID: "shop.hot.outbox/0/1", Key: []byte("DE"), Value: []byte(`{"country":"DE","n":12,"alert":{"status":"firing","since":1,"at":2}}`)}
+	deliver := p.Deliver("shop", "hot")
+	note := &outbox.Note{Topic: "shop.hot.outbox", ID: "shop.hot.outbox/0/1", Key: []byte("DE"), Value: []byte(`{"country":"DE","n":12,"alert":{"status":"firing","since":1,"at":2}}`),
+		Headers: []engine.Header{{Key: outbox.PriorityHeader, Value: []byte("urgent")}}}
 	if err := deliver(t.Context(), note); err == nil {
 		t.Error("delivered before anything was read of who wants it")
 	}
@@ -330,6 +331,10 @@ func TestPush(t *testing.T) {
 	if h := s.header; h.Get("Ttl") != "259200" || h.Get("Urgency") != "high" || len(h.Get("Topic")) != 32 || h.Get("Content-Encoding") != "aes128gcm" {
 		t.Errorf("headers %v", h)
 	}
+	note.Headers, note.Progress = nil, nil // of no priority
+	if err := deliver(t.Context(), note); err != nil || s.header.Get("Ttl") != "43200" || s.header.Get("Urgency") != "normal" {
+		t.Errorf("headers %v, %v", s.header, err)
+	}
 	if subs, _ := p.o.Store.Of("shop", "hot"); len(subs) != 2 {
 		t.Errorf("%d subscriptions are left", len(subs))
 	}
@@ -359,7 +364,7 @@ func TestOneFailsForEver(t *testing.T) {
 		}
 	}
 	s.status["/b"] = http.StatusInternalServerError
-	deliver := p.Deliver("shop", "hot", "low")
+	deliver := p.Deliver("shop", "hot")
 	note := &outbox.Note{ID: "1", Value: []byte(`{}`)}
 	for note.Attempt = 1; note.Attempt < patience; note.Attempt++ {
 		if err := deliver(t.Context(), note); err == nil {
@@ -420,7 +425,7 @@ func TestPushPrivate(t *testing.T) {
 	if w := ask(p, "POST", "/v1/push/subscriptions", request(s.subscribe("/a"))); w.Code != 200 {
 		t.Fatal(w.Body)
 	}
-	if err := p.Deliver("shop", "hot", "low")(t.Context(), &outbox.Note{Value: []byte(`{}`)}); err != nil || len(s.got) > 0 || s.header != nil {
+	if err := p.Deliver("shop", "hot")(t.Context(), &outbox.Note{Value: []byte(`{}`)}); err != nil || len(s.got) > 0 || s.header != nil {
 		t.Errorf("%v, got %q", err, s.got)
 	}
 }
