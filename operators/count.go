@@ -5,6 +5,7 @@ import (
 
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/state"
+	"github.com/leatstream/leat/window"
 	"github.com/leatstream/leat/window/aggregate"
 )
 
@@ -58,6 +59,20 @@ func countStore(name string, s AggregateSpec) state.Spec {
 	return spec
 }
 
+// CountParts is in how many parts the rows of a key are folded.
+func CountParts(w window.Spec) int64 {
+	_, parts := countParts(w.Count, max(1, w.Every))
+	return parts
+}
+
+func countParts(size, every int64) (rows, parts int64) {
+	rows = size
+	for b := every; b > 0; {
+		rows, b = b, rows%b
+	}
+	return rows, (size + every) / rows
+}
+
 func newCounter(spec AggregateSpec) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
 		spec.Update = true
@@ -70,10 +85,7 @@ func newCounter(spec AggregateSpec) func(*engine.Context) (engine.Operator, erro
 		if c.ttl = spec.TTL.Milliseconds(); c.ttl > 0 {
 			f.outlive = c.outlive
 		}
-		for c.part = c.size; c.size%c.part != 0 || c.every%c.part != 0; {
-			c.part--
-		}
-		c.ring = (c.size + c.every) / c.part
+		c.part, c.ring = countParts(c.size, c.every)
 		c.follow, c.acc = f, make([]uint64, f.fold.words)
 		c.panes = make([]*state.Pane, c.ring)
 		c.scratch.Base = f.table

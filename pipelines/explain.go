@@ -306,9 +306,9 @@ func topicKind(t engine.Topic) string {
 
 func storeInfo(p *Pipeline, topo *engine.Topology, sub *engine.SubTopology, s state.Spec) StoreInfo {
 	kept, sent := s.Families[state.Panes], s.Families[state.Sent]
-	panes := p.paned(s.Name)
+	pane := p.pane(s.Name)
 	return StoreInfo{Name: s.Name, Sub: sub.ID, Changelog: string(topo.ChangelogTopic(s.Name)), Fingerprint: oneLine(s.Fingerprint), Bytes: kept.Words * wordBytes,
-		SentBytes: sent.Words * wordBytes, Loose: len(kept.Blobs) + len(sent.Blobs), Panes: panes, Estimate: estimate(s, panes)}
+		SentBytes: sent.Words * wordBytes, Loose: len(kept.Blobs) + len(sent.Blobs), Panes: pane != "", Estimate: estimate(s, pane)}
 }
 
 // oneLine puts a fingerprint's lines behind each other.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/engine"
+	"github.com/leatstream/leat/operators"
 	"github.com/leatstream/leat/state"
 )
 
@@ -81,7 +82,7 @@ func (l *loader) states(set *Set) {
 		for _, sub := range topo.Subs {
 			for _, store := range sub.StoreSpecs() {
 				if at := p.ownerOf(store.Name); at.Given() {
-					l.warn(at.node, "state", "", "store %s: %s", store.Name, estimate(store, p.paned(store.Name)))
+					l.warn(at.node, "state", "", "store %s: %s", store.Name, estimate(store, p.pane(store.Name)))
 				}
 			}
 		}
@@ -110,31 +111,39 @@ func (p *Pipeline) ownerOf(store string) Word {
 	return Word{}
 }
 
-// paned tells whether a store has panes of time.
-func (p *Pipeline) paned(store string) bool {
+// pane says what a store keeps its words for besides the key: a pane of time, or
+// a part of a count window; "" where there is nothing.
+func (p *Pipeline) pane(store string) string {
 	for _, t := range p.Transforms {
 		if t.Name.Text != store && t.Was.Text != store {
 			continue
 		}
 		switch s := t.Step.(type) {
 		case *aggregateStep:
-			return s.framed()
+			switch {
+			case s.framed():
+				return "pane of time"
+			case s.Window != nil:
+				return fmt.Sprintf("part of its rows (%d parts)", operators.CountParts(s.Window.Spec))
+			}
 		case *topStep:
-			return s.Window != nil
+			if s.Window != nil {
+				return "pane of time"
+			}
 		}
 	}
-	return false
+	return ""
 }
 
 // wordBytes is the size of one word of an accumulator (package state).
 const wordBytes = 8
 
 // estimate says what one key of a store takes, from the words of its families.
-func estimate(s state.Spec, panes bool) string {
+func estimate(s state.Spec, pane string) string {
 	kept, sent := s.Families[state.Panes], s.Families[state.Sent]
 	text := fmt.Sprintf("%d bytes per key", kept.Words*wordBytes)
-	if panes {
-		text += " and pane of time"
+	if pane != "" {
+		text += " and " + pane
 	}
 	if sent.Words > 0 {
 		text += fmt.Sprintf(", %d for what was sent", sent.Words*wordBytes)
