@@ -195,6 +195,8 @@ class Page {
           this.repaint();
         }
         if (kind === 'hello' || kind === 'ready') { stream.keepFor = null; this.past.offer(); }
+        // Where one stream gets through, the others need not wait.
+        if (kind === 'hello') for (const s of this.streams.values()) if (s !== stream) s.client.hurry();
         this.wake();
       },
       onState: (state) => {
