@@ -74,7 +74,7 @@ class Ops {
       let card = this.cards.get(p.pipeline);
       if (!card) {
         this.cards.set(p.pipeline, card = new Pipeline(p));
-        document.getElementById('pipelines').append(card.el);
+        document.getElementById('content').append(card.el);
       }
       card.show(p);
     }
@@ -93,11 +93,13 @@ class Pipeline {
     this.facts = element('dl', { class: 'tiles' });
     this.restore = element('div', { class: 'restore', hidden: true });
     this.tasks = element('tbody');
+    this.fleet = element('ul', { class: 'fleet' });
     this.letters = element('div', { class: 'letters' });
     this.figure = element('figure', { class: 'topology' });
     this.el = element('section', { class: 'card pipeline', 'aria-label': p.pipeline },
       element('header', {}, element('h2', { text: p.pipeline }), this.badge, element('span', { class: 'note' }), element('a', { href: '/d/' + encodeURIComponent(p.pipeline), text: 'Dashboard' })),
       this.facts, this.restore,
+      element('h3', { text: 'Nodes' }), this.fleet,
       element('h3', { text: 'Tasks' }),
       element('div', { class: 'rows', tabindex: '0', role: 'region', 'aria-label': 'Tasks of ' + p.pipeline },
         element('table', {}, element('thead', {}, element('tr', {}, ...['Task', 'State', 'Complete to', 'Lag', 'Rows behind', 'State size', 'Held back by', 'Node'].map((t, i) => element('th', { scope: 'col', text: t, class: i > 2 && i < 6 ? 'num' : null })))), this.tasks)),
@@ -124,6 +126,7 @@ class Pipeline {
       ['dead letters', p.dead_letters ? short(p.dead_letters.count) : 'none kept', p.dead_letters?.topic ?? '', p.dead_letters?.count > 0],
     ]);
     this.restoring(tasks);
+    this.nodes(tasks);
     this.table(tasks);
     this.dead(p.dead_letters);
     const key = JSON.stringify([p.graph, p.topology]);
@@ -143,12 +146,27 @@ class Pipeline {
     this.restore.replaceChildren(element('span', { text: words }), element('progress', { max: String(total), value: String(done), 'aria-label': 'Restore' }));
   }
 
+  // nodes: who runs what, as far as this node knows.
+  nodes(tasks) {
+    const by = Map.groupBy ? Map.groupBy(tasks, (t) => t.node || '–') : tasks.reduce((m, t) => m.set(t.node || '–', [...m.get(t.node || '–') ?? [], t]), new Map());
+    const items = [...by].sort((a, b) => a[0] < b[0] ? -1 : 1).map(([node, list]) => {
+      const running = list.filter((t) => t.state === 'running').length;
+      const bytes = list.reduce((n, t) => n + (t.state_bytes ?? 0), 0);
+      return { node, text: `${list.length} ${list.length === 1 ? 'task' : 'tasks'}` + (running < list.length ? `, ${running} running` : '') + (bytes ? ` · ${full(bytes, 'bytes')} of state` : '') };
+    });
+    const key = JSON.stringify(items);
+    if (key === this.nodesKey) return;
+    this.nodesKey = key;
+    this.fleet.replaceChildren(...items.map((i) => element('li', {}, element('b', { text: i.node }), element('span', { text: i.text }))));
+    if (!items.length) this.fleet.append(element('li', {}, element('span', { text: 'No task of this pipeline runs on this node.' })));
+  }
+
   table(tasks) {
-    const lowest = Math.min(...tasks.filter((t) => t.watermark != null).map((t) => t.watermark));
+    const behind = laggards(tasks);
     this.tasks.replaceChildren(...tasks.map((t) => {
       const r = t.restore;
       const state = t.state === 'restoring' && r?.total ? `restoring ${Math.floor(r.done / r.total * 100)} %` : t.state ?? '–';
-      return element('tr', { class: t.watermark === lowest && tasks.length > 1 ? 'lowest' : null },
+      return element('tr', { class: behind.has(t.task) ? 'lowest' : null },
         element('td', { text: t.task }), element('td', { class: t.state === 'running' ? 'good' : 'warn', text: (t.state === 'running' ? '● ' : '▲ ') + state }),
         element('td', { class: 'when', text: t.watermark == null ? '–' : clock(t.watermark), title: t.watermark == null ? null : stamp(t.watermark) }),
         element('td', { class: 'num', text: t.lag_ms == null ? '–' : t.idle && !t.lag_records ? 'idle' : since(t.lag_ms) }), element('td', { class: 'num', text: t.lag_records == null ? '–' : full(t.lag_records) }),
@@ -166,6 +184,8 @@ class Pipeline {
     const recent = d.recent ?? [];
     this.letters.replaceChildren(
       element('p', { class: 'note', text: `${full(d.count ?? recent.length)} in topic ${d.topic}` + (recent.length ? '; the newest:' : '.') }),
+      recent.length > 1 ? element('ul', { class: 'reasons', 'aria-label': 'Of the newest, by stage' }, ...[...recent.reduce((m, r) => m.set(r.stage ?? '–', (m.get(r.stage ?? '–') ?? 0) + 1), new Map())].sort((a, b) => b[1] - a[1])
+        .map(([stage, n]) => element('li', { text: stage + ' ' }, element('b', { text: String(n) })))) : '',
       recent.length ? element('div', { class: 'rows', tabindex: '0', role: 'region', 'aria-label': 'Dead letters' }, element('table', {},
         element('thead', {}, element('tr', {}, ...['At', 'Stage', 'Reason', 'From', 'Key'].map((t) => element('th', { scope: 'col', text: t })))),
         element('tbody', {}, ...recent.map((r) => element('tr', {},
@@ -179,8 +199,17 @@ class Pipeline {
     const list = element('ul', {}, ...told(model).map((t) => element('li', { text: t })));
     const scroll = element('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Topology of ' + p.pipeline });
     scroll.append(draw(model, p.pipeline));
-    this.figure.replaceChildren(scroll, element('details', {}, element('summary', { text: 'As a list' }), list));
+    const groups = element('p', { class: 'groups' }, ...(model.groups.length > 1 ? model.groups.map((g, i) => element('span', { class: 'g' + i % 6 }, element('i'), document.createTextNode(g.label + (/ (\d+)$/.test(g.label) ? `, tasks ${/\d+$/.exec(g.label)[0]}/…` : '')))) : []));
+    this.figure.replaceChildren(scroll, groups, element('details', {}, element('summary', { text: 'As a list' }), list));
   }
+}
+
+// laggards are the tasks that hold the others back: a few, seconds behind.
+function laggards(tasks) {
+  const known = tasks.filter((t) => t.watermark != null).sort((a, b) => a.watermark - b.watermark);
+  if (known.length < 3) return new Set();
+  const median = known[known.length >> 1].watermark;
+  return new Set(known.filter((t) => median - t.watermark > 5000).map((t) => t.task));
 }
 
 // tiles fills in facts without making the page anew, so that a selection stays.

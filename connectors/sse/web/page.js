@@ -5,7 +5,7 @@ import { Card, topicOf } from './card.js';
 import { Client } from './client.js';
 import { Controls } from './controls.js';
 import { asked, keeper, query } from './filter.js';
-import { setZone } from './format.js';
+import { setZone, since } from './format.js';
 import { pack, panelsOf } from './layout.js';
 import { judge } from './judge.js';
 import { element, toast } from './menu.js';
@@ -107,7 +107,10 @@ class Page {
 
   emptyText(view) {
     if (this.state.keys.length) return 'No row has these keys. Take a filter away to see the others.';
-    if (this.past.on) return 'There were no rows at that time.';
+    if (this.past.on) {
+      const h = this.streams.get(view)?.store.hello;
+      return h?.windowed && h.history_ms < this.past.span ? `Nothing is left of that time: this view keeps its windows for ${since(h.history_ms)}.` : 'There were no rows at that time.';
+    }
     return `No rows yet. This panel reads ${topicOf(view)}, and shows rows as soon as the pipeline writes some.`;
   }
 

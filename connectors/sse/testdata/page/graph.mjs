@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { modelOf, place, told } from '../web/graph.js';
+import { boxed, modelOf, place, told } from '../web/graph.js';
 
 const mermaid = `flowchart LR
   t_orders[("orders")]
@@ -32,4 +32,19 @@ test('nodes stand behind what they read, also in a ring', () => {
   assert.deepEqual(crossed.layers, [['a', 'b'], ['y', 'x']], 'lines do not cross');
   const ring = place({ nodes: [{ id: 'a' }, { id: 'b' }], edges: [{ from: 'a', to: 'b' }, { from: 'b', to: 'a' }] });
   assert.equal(ring.layers.flat().length, 2);
+});
+
+test('steps that only follow each other share a box; topics and forks do not', () => {
+  const step = (id, kind, group) => ({ id, kind, name: id, label: `${kind} ${id}`, group });
+  const graph = {
+    nodes: [{ id: 'in', kind: 'source topic', name: 'orders', label: 'orders' }, { id: 'view', kind: 'view topic', name: 'v', label: 'v' }, { id: 'out', kind: 'output', name: '-', label: '-' },
+      step('r', 'read', 0), step('f', 'filter', 0), step('a', 'aggregate', 0), step('s', 'sink:sse', 0), step('m', 'map', 0), step('p', 'sink:stdout', 1)],
+    edges: [['in', 'r'], ['r', 'f'], ['f', 'a'], ['a', 's'], ['s', 'view'], ['f', 'm'], ['m', 'p'], ['p', 'out']].map(([from, to]) => ({ from, to })),
+  };
+  const { nodes, edges } = boxed(modelOf(graph));
+  assert.deepEqual(nodes.map((b) => [b.id, b.topic, b.lines.map((l) => l.name).join(' ')]), [
+    ['in', true, 'orders'], ['view', true, 'v'], ['out', true, '-'], ['r', false, 'r f'], ['a', false, 'a s'], ['m', false, 'm'], ['p', false, 'p']]);
+  assert.deepEqual(edges.map((e) => e.from + e.to), ['inr', 'ra', 'aview', 'rm', 'mp', 'pout'], 'another sub-topology is another box');
+  const ring = boxed({ nodes: [step('a', 'map', 0), step('b', 'map', 0)], edges: [{ from: 'a', to: 'b' }, { from: 'b', to: 'a' }] });
+  assert.deepEqual([ring.nodes.length, ring.nodes[0].lines.length, ring.edges.length], [1, 2, 0]);
 });
