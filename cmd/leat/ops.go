@@ -12,9 +12,11 @@ import (
 	"github.com/leatstream/leat/pipelines"
 )
 
-// opsStatus is what GET /v1/ops says: how the workers of this process are.
+// opsStatus is what GET /v1/ops says: how the workers of the fleet are.
 type opsStatus struct {
-	Node      string        `json:"node"`
+	Node      string        `json:"node"` // the one that was asked
+	At        int64         `json:"at"`   // its clock, epoch ms
+	Nodes     []opsNode     `json:"nodes"`
 	Pipelines []opsPipeline `json:"pipelines"`
 }
 
@@ -58,31 +60,33 @@ const (
 	lettersLimit = 3 * time.Second // for asking the brokers
 )
 
-// ops tells operators how the workers are. The dead letters are asked for at
-// most every 5 s, however many pages are open.
+// ops knows how the workers of this process are. The dead letters are asked for
+// at most every 5 s, however many pages are open.
 type ops struct {
-	p  *process
-	mu sync.Mutex
-	at time.Time
-	by map[engine.Topic]*opsDeadLetters
+	node, role string
+	jobs       []*job
+	cluster    engine.Cluster
+	mu         sync.Mutex
+	at         time.Time
+	by         map[engine.Topic]*opsDeadLetters
 }
 
-// status is sse.Options.Ops.
-func (o *ops) status(ctx context.Context) any {
-	s := opsStatus{Node: o.p.worker, Pipelines: []opsPipeline{}}
+// mine is this node's record.
+func (o *ops) mine(ctx context.Context) opsRecord {
 	now := time.Now().UnixMilli()
+	r := opsRecord{Node: o.node, Role: o.role, Pipelines: []opsPipeline{}}
 	letters := o.letters(ctx)
-	for _, j := range o.p.jobs {
+	for _, j := range o.jobs {
 		p := opsPipeline{Pipeline: j.topo.Pipeline, Generation: j.topo.Generation, Guarantee: j.topo.Guarantee.String(), Tasks: []opsTask{}, Topology: j.drawn, Graph: j.graph}
 		for _, t := range j.worker.Tasks(now) {
-			p.Tasks = append(p.Tasks, opsTask{t, o.p.worker})
+			p.Tasks = append(p.Tasks, opsTask{t, o.node})
 		}
 		if topics := deadLetterTopics(j.topo); len(topics) > 0 {
 			p.DeadLetters = letters[topics[0]]
 		}
-		s.Pipelines = append(s.Pipelines, p)
+		r.Pipelines = append(r.Pipelines, p)
 	}
-	return s
+	return r
 }
 
 // deadLetterTopics are a pipeline's, sorted.
@@ -109,12 +113,12 @@ func (o *ops) letters(ctx context.Context) map[engine.Topic]*opsDeadLetters {
 	ctx, cancel := context.WithTimeout(ctx, lettersLimit)
 	defer cancel()
 	by := map[engine.Topic]*opsDeadLetters{}
-	for _, j := range o.p.jobs {
+	for _, j := range o.jobs {
 		for _, topic := range deadLetterTopics(j.topo) {
 			if by[topic] != nil {
 				continue
 			}
-			d, err := recentLetters(ctx, o.p.broker.Cluster(), topic)
+			d, err := recentLetters(ctx, o.cluster, topic)
 			if err != nil {
 				if d = o.by[topic]; d == nil {
 					d = &opsDeadLetters{Topic: string(topic), Recent: []opsDeadLetter{}}

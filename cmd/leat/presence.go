@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -10,20 +11,32 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// presenceTopic is where nodes tell each other who watches: one partition, as
-// there is a record per node, watched view and 5 s, and nothing old matters.
-const presenceTopic engine.Topic = "leat.presence"
+// Nodes tell each other things over topics of one partition, each node under
+// keys of its own: who watches, and how its workers are. There are few records,
+// and nothing old matters.
+const (
+	presenceTopic engine.Topic = "leat.presence"
+	opsTopic      engine.Topic = "leat.ops"
+)
 
-func presenceConfigs() map[string]string {
-	return map[string]string{"cleanup.policy": "compact,delete", "message.timestamp.type": "LogAppendTime", "retention.ms": "3600000", "segment.ms": "600000"}
-}
+// lineKept is how long what nodes tell is kept: for those that start later.
+const lineKept = 10 * time.Minute
 
-// fleet is sse.Presence over a topic. Where the topic cannot be made, each node
-// goes on by itself, and says so once.
+// fleet is one such topic; it is sse.Presence. Where the topic cannot be made,
+// each node goes on by itself, and says so once.
 type fleet struct {
 	cluster engine.Cluster
 	log     *slog.Logger
+	topic   engine.Topic // default: who watches
+	past    bool         // hear what was told before, too
 	there   atomic.Bool
+}
+
+func (f *fleet) name() engine.Topic {
+	if f.topic == "" {
+		return presenceTopic
+	}
+	return f.topic
 }
 
 // Publish writes a record; before the topic is there it does nothing.
@@ -31,27 +44,43 @@ func (f *fleet) Publish(ctx context.Context, key string, value []byte) error {
 	if !f.there.Load() {
 		return nil
 	}
-	return f.cluster.Produce(ctx, []engine.Record{{Topic: presenceTopic, Key: []byte(key), Value: value}})
+	return f.cluster.Produce(ctx, []engine.Record{{Topic: f.name(), Key: []byte(key), Value: value}})
 }
 
-// Tail makes the topic and reads it from its present end.
+// Tail is hear, for those who do not ask when.
 func (f *fleet) Tail(ctx context.Context, fn func(key string, value []byte)) error {
-	if _, err := f.cluster.CreateTopics(ctx, []engine.TopicSpec{{Topic: presenceTopic, Partitions: 1, Configs: presenceConfigs()}}); err != nil && !f.there.Load() {
-		f.log.Warn("presence: each node counts its own viewers only", "topic", string(presenceTopic), "err", err)
+	return f.hear(ctx, func(key string, value []byte, _ time.Time) { fn(key, value) })
+}
+
+// hear makes the topic and reads it; at is when something was told: for what
+// was there before by the brokers' clock, else now by ours.
+func (f *fleet) hear(ctx context.Context, fn func(key string, value []byte, at time.Time)) error {
+	kept := strconv.FormatInt(lineKept.Milliseconds(), 10)
+	configs := map[string]string{"cleanup.policy": "compact,delete", "message.timestamp.type": "LogAppendTime", "retention.ms": kept, "segment.ms": kept}
+	if _, err := f.cluster.CreateTopics(ctx, []engine.TopicSpec{{Topic: f.name(), Partitions: 1, Configs: configs}}); err != nil && !f.there.Load() {
+		f.log.Warn("each node knows of itself only: a topic that tells of the others cannot be made", "topic", string(f.name()), "err", err)
 		<-ctx.Done()
 		return nil
 	}
-	ends, err := f.cluster.EndOffsets(ctx, presenceTopic)
+	ends, err := f.cluster.EndOffsets(ctx, f.name())
 	if err != nil {
 		return err
 	}
+	from := ends
+	if f.past {
+		from = nil
+	}
 	f.there.Store(true)
-	return f.cluster.Tail(ctx, presenceTopic, ends, func(rows []*engine.Rows, _ map[engine.Partition]engine.Offset) error {
-		now := time.Now().UnixMilli()
+	return f.cluster.Tail(ctx, f.name(), from, func(rows []*engine.Rows, _ map[engine.Partition]engine.Offset) error {
+		now := time.Now()
 		for _, r := range rows {
 			for i := range r.Len() {
-				if now-r.Times[i] < time.Minute.Milliseconds() {
-					fn(string(r.Keys[i]), r.Values[i])
+				at := now
+				if told := time.UnixMilli(r.Times[i]); r.Offsets[i] < int64(ends[r.Partition]) && told.Before(now) {
+					at = told
+				}
+				if now.Sub(time.UnixMilli(r.Times[i])) < lineKept {
+					fn(string(r.Keys[i]), r.Values[i], at)
 				}
 			}
 		}

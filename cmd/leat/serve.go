@@ -24,6 +24,7 @@ type servers struct {
 	live, admin *http.Server
 	liveL, admL net.Listener
 	views       bool
+	ops         *opsFleet
 	wg          sync.WaitGroup
 }
 
@@ -39,8 +40,14 @@ func (p *process) listen(m *engine.Metrics) error {
 	p.serve = s
 	var err error
 	var gate *access.Gate
+	cluster := p.broker.Cluster()
+	own := &ops{node: p.worker, role: "run", jobs: p.jobs, cluster: cluster}
+	s.ops = &opsFleet{node: p.worker, mine: own.mine, log: p.log, others: map[string]heardRecord{}}
+	if !p.flags.untilEnd { // which is over before anybody looks
+		s.ops.line = &fleet{cluster: cluster, log: p.log, topic: opsTopic, past: true}
+	}
 	if s.hub, gate, err = newHub(p.config, m, p.log, func(o *sse.Options) {
-		o.Node, o.Presence, o.Ops = p.worker, &fleet{cluster: p.broker.Cluster(), log: p.log}, (&ops{p: p}).status
+		o.Node, o.Presence, o.Ops = p.worker, &fleet{cluster: cluster, log: p.log}, s.ops.status
 	}); err != nil {
 		return err
 	}
@@ -151,6 +158,7 @@ func (s *servers) run(ctx context.Context, cluster engine.Cluster) error {
 		}
 	}
 	s.wg.Go(func() { fail(s.admin.Serve(s.admL)) })
+	s.wg.Go(func() { s.ops.run(ctx) })
 	if s.views {
 		s.wg.Go(func() { fail(serveOn(s.live, s.liveL)) })
 		s.wg.Go(func() { fail(s.hub.Run(ctx, cluster)) })

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,6 +70,8 @@ func serveCommand() *cobra.Command {
 // viewer is a process that only serves.
 type viewer struct {
 	fleet    *fleet
+	told     *fleet // how the workers are
+	ops      *opsFleet
 	hub      *sse.Hub
 	follower *follower // nil: the views are those of files
 	push     *push     // nil: no web push
@@ -87,12 +91,14 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 		return err
 	}
 	metrics := engine.NewMetrics()
-	others := &fleet{log: log} // its cluster comes with the broker
-	hub, gate, err := newHub(cfg, metrics, log, func(o *sse.Options) { o.Presence = others })
+	node := nodeName()
+	v := &viewer{fleet: &fleet{log: log}, told: &fleet{log: log, topic: opsTopic, past: true}} // their cluster comes with the broker
+	v.ops = &opsFleet{node: node, line: v.told, mine: (&ops{node: node, role: "serve"}).mine, log: log, others: map[string]heardRecord{}}
+	hub, gate, err := newHub(cfg, metrics, log, func(o *sse.Options) { o.Node, o.Presence, o.Ops = node, v.fleet, v.ops.status })
 	if err != nil {
 		return err
 	}
-	v := &viewer{hub: hub, fleet: others}
+	v.hub = hub
 	if set != nil {
 		for _, p := range set.Pipelines {
 			topo, err := pipelines.Build(p, pipelines.Options{})
@@ -156,7 +162,8 @@ func (v *viewer) run(ctx context.Context, grace time.Duration, broker *kafka.Bro
 	}
 	start(func() error { return serveOn(live, liveL) })
 	start(func() error { return admin.Serve(adminL) })
-	v.fleet.cluster = broker.Cluster()
+	v.fleet.cluster, v.told.cluster = broker.Cluster(), broker.Cluster()
+	start(func() error { v.ops.run(inner); return nil })
 	start(func() error { return v.hub.Run(inner, broker.Cluster()) })
 	if v.push != nil {
 		start(func() error { v.push.store.Run(inner); return nil })
@@ -178,6 +185,16 @@ func (v *viewer) run(ctx context.Context, grace time.Duration, broker *kafka.Bro
 	admin.Close()
 	wg.Wait()
 	return failed
+}
+
+// nodeName is a name for a node that keeps nothing: the machine's, and
+// something random, as there may be several.
+func nodeName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "serve"
+	}
+	return host + "-" + strconv.FormatUint(rand.Uint64()>>40, 36)
 }
 
 // ready answers 200 once all views were caught up with, and until the stop

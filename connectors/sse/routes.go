@@ -107,7 +107,7 @@ var routes = []route{
 		answers: []reply{{200, "How many, and on which nodes.", []string{jsonType}, "Presence"}, noSuchView},
 	},
 	{
-		pattern: "GET /v1/ops", id: "ops", summary: "How the workers are",
+		pattern: "GET /v1/ops", id: "ops", summary: "How the workers of the fleet are",
 		doc:     "On the admin address; here only for operators, as the config names them.",
 		params:  []param{ticketParam},
 		answers: []reply{{200, "Pipelines, their tasks and dead letters.", []string{jsonType}, "Ops"}, {404, "Whoever asks is no operator, or no worker runs here.", []string{jsonType}, "Error"}},
@@ -164,5 +164,7 @@ var schemas = object{
 	"Dashboards": listOf(ref("Dashboard")),
 	"Presence": fields([]string{"view", "count", "nodes", "at"}, object{"view": textSchema, "count": wholeSchema, "principals": listOf(textSchema), "at": wholeSchema,
 		"nodes": listOf(fields([]string{"node", "count"}, object{"node": textSchema, "count": wholeSchema, "principals": listOf(textSchema)}))}),
-	"Ops": fields([]string{"pipelines"}, object{"node": textSchema, "pipelines": listOf(object{"type": "object"})}),
+	"Ops": fields([]string{"node", "at", "nodes", "pipelines"}, object{"node": textSchema, "at": wholeSchema,
+		"nodes":     listOf(fields([]string{"node", "role", "age_ms", "gone"}, object{"node": textSchema, "role": textSchema, "age_ms": wholeSchema, "gone": yesSchema})),
+		"pipelines": listOf(object{"type": "object"})}),
 }
