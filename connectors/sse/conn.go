@@ -25,6 +25,9 @@ type conn struct {
 	seq      uint64 // of the last mark written
 	watchers *block // the last presence written
 	news     bool   // a frame with rows, or a snapshot, was written
+
+	batch []*block // to be written next, together
+	size  int      // bytes of batch
 }
 
 // Why a stream ends, or does not begin: the reason of its drain event.
@@ -54,9 +57,9 @@ func (h *Hub) serveLive(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusInternalServerError, "this server cannot stream: "+err.Error())
 		return
 	}
-	out := newEventStream(w, h.opts.WriteTimeout)
+	out := newEventStream(w, r, h.opts.WriteTimeout)
 	if r.Method != http.MethodHead { // which would never hear an end
-		h.stream(r, v, f, out)
+		h.streamEvents(r, v, f, out)
 	}
 }
 
@@ -215,13 +218,13 @@ func (c *conn) start(cursor string) bool {
 			c.hub.metrics.Resync(c.view.name, reason)
 		}
 	}
-	if !c.out.write(c.hello(resumed, reason)) || !c.send(fr) {
+	if !c.put(c.hello(resumed, reason)) || !c.frame(fr) {
 		return false
 	}
 	if resumed {
-		return c.out.write(eventBlock("ready", []byte("{}")))
+		c.put(eventBlock("ready", []byte("{}")))
 	}
-	return true
+	return c.flush()
 }
 
 // await gives this node a moment to reach what the client has seen on
@@ -246,38 +249,42 @@ func (c *conn) await(cursor string) (fr *frame, reason string) {
 	}
 }
 
-// follow writes what a beat has for this client.
+// follow writes what a beat has for this client, at once.
 func (c *conn) follow(b *beat) bool {
 	if c.version < b.version {
 		fr := b.frame
 		if fr == nil || fr.from > c.version || fr.to <= c.version {
 			fr = c.group.from(c.version)
 		}
-		if !c.send(fr) {
+		if !c.frame(fr) {
 			return false
 		}
 	}
 	if b.seq == c.seq {
-		return true
+		return c.flush()
 	}
 	c.seq = b.seq
-	if !c.out.write(b.mark) {
-		return false
-	}
+	c.put(b.mark)
 	if w := c.view.watchers.Load(); w != nil && w != c.watchers {
-		if c.watchers = w; !c.out.write(w) {
-			return false
-		}
+		c.watchers = w
+		c.put(w)
 	}
-	// Marks move offsets too: let the cursor follow, unless the client is
-	// already beyond this beat.
-	return c.version != b.version || c.out.write(b.cursor)
+	if c.version == b.version {
+		// Marks move offsets too: let the cursor follow, unless the client is
+		// already beyond this beat.
+		c.put(b.cursor)
+	}
+	return c.flush()
 }
 
-func (c *conn) send(fr *frame) bool {
+// send writes a frame.
+func (c *conn) send(fr *frame) bool { return c.frame(fr) && c.flush() }
+
+// frame puts a frame's blocks.
+func (c *conn) frame(fr *frame) bool {
 	size := 0
 	for _, b := range fr.blocks {
-		if !c.out.write(b) {
+		if !c.put(b) {
 			return false
 		}
 		size += len(b.text)
@@ -288,6 +295,34 @@ func (c *conn) send(fr *frame) bool {
 		c.hub.metrics.Frame(c.view.name, size)
 	}
 	return true
+}
+
+// put adds a block to what is written next, and writes it where that is much:
+// each write has its deadline.
+func (c *conn) put(b *block) bool {
+	c.batch = append(c.batch, b)
+	if c.size += len(b.text); c.size < maxBlock/2 {
+		return true
+	}
+	return c.flush()
+}
+
+// flush writes what was put.
+func (c *conn) flush() bool {
+	if len(c.batch) == 0 {
+		return true
+	}
+	ok := true
+	if out, can := c.out.(joiner); can {
+		ok = out.writeAll(c.batch)
+	} else {
+		for _, b := range c.batch {
+			ok = ok && c.out.write(b)
+		}
+	}
+	clear(c.batch) // a client that waits holds no old frame
+	c.batch, c.size = c.batch[:0], 0
+	return ok
 }
 
 // drain tells the client to come back between from and to, to any node, and why.

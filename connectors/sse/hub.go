@@ -74,7 +74,8 @@ type Options struct {
 	// Heartbeat is the time between comment lines, which keep proxies from
 	// closing a stream; default 15 s.
 	Heartbeat time.Duration
-	// WriteTimeout is how long one write to a client may take; default 10 s.
+	// WriteTimeout is how long one write to a client may take, or up to a
+	// quarter less; default 10 s.
 	WriteTimeout time.Duration
 	// Metrics counts; default: nobody does.
 	Metrics Metrics
@@ -93,17 +94,19 @@ type Hub struct {
 	log     *slog.Logger
 	metrics Metrics
 
-	mu     sync.Mutex
-	views  map[string]*served
-	boards map[string]*board       // by pipeline
-	start  func(*served)           // set while Run runs
-	extra  map[string]http.Handler // routes of others, by pattern
-	conns  int
-	empty  chan struct{} // closed when the last stream has gone, while draining
-	drain  chan struct{} // closed when draining
-	until  time.Time     // by when streams should have gone
-	node   string        // random: tells this hub's versions from another's
-	scans  chan struct{} // places for queries that copy a whole table
+	mu      sync.Mutex
+	views   map[string]*served
+	boards  map[string]*board       // by pipeline
+	start   func(*served)           // set while Run runs
+	extra   map[string]http.Handler // routes of others, by pattern
+	conns   int
+	empty   chan struct{}             // closed when the last stream has gone, while draining
+	drain   chan struct{}             // closed when draining
+	until   time.Time                 // by when streams should have gone
+	node    string                    // random: tells this hub's versions from another's
+	taken   map[*eventStream]struct{} // whose connections the server does not know any longer
+	stopped bool                      // Run has ended: none is taken
+	scans   chan struct{}             // places for queries that copy a whole table
 
 	source   Tailer // while Run runs
 	replays  int    // running
@@ -159,7 +162,7 @@ func NewHub(o Options) *Hub {
 		o.Node = node
 	}
 	h := &Hub{opts: o, log: o.Log, metrics: o.Metrics, views: map[string]*served{}, boards: map[string]*board{},
-		drain: make(chan struct{}), empty: make(chan struct{}), node: node, scans: make(chan struct{}, maxScans)}
+		drain: make(chan struct{}), empty: make(chan struct{}), node: node, scans: make(chan struct{}, maxScans), taken: map[*eventStream]struct{}{}}
 	h.presence = newPresence(h)
 	return h
 }
@@ -231,7 +234,8 @@ func (h *Hub) Handle(pattern string, handler http.Handler) {
 }
 
 // Run reads the views' topics until ctx ends, and returns when all its
-// goroutines have: two for each view, and Tail's own.
+// goroutines have: two for each view, and Tail's own. Event streams that are
+// still open then are closed.
 func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
 	var wg sync.WaitGroup
 	h.mu.Lock()
@@ -239,7 +243,7 @@ func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
 		h.mu.Unlock()
 		return errors.New("run hub: it is running already")
 	}
-	h.source = tailer
+	h.source, h.stopped = tailer, false
 	h.start = func(s *served) {
 		var one context.Context
 		one, s.cancel = context.WithCancel(ctx)
@@ -258,6 +262,7 @@ func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
 	h.mu.Lock()
 	h.start, h.source = nil, nil
 	h.mu.Unlock()
+	h.hangUp()
 	wg.Wait()
 	return nil
 }

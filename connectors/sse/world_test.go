@@ -188,8 +188,12 @@ type world struct {
 	topic *memory
 	count *counts
 	dial  chan net.Conn
-	stop  func()
+	end   func() // stops the hub
+	stop  func() // stops all
 }
+
+// middleware stands before the handlers of worlds; nil: nothing does.
+var middleware func(http.Handler) http.Handler
 
 // board is the view most tests look at: windows by country.
 func boardSpec(parts int) engine.ViewSpec {
@@ -216,6 +220,9 @@ func newWorldOf(t *testing.T, tailer Tailer, topic *memory, o Options, specs ...
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = w.hub.Run(ctx, tailer) })
 	handler := w.hub.Handler()
+	if middleware != nil {
+		handler = middleware(handler)
+	}
 	if err := CheckMiddleware(handler); err != nil {
 		t.Fatal(err)
 	}
@@ -225,6 +232,7 @@ func newWorldOf(t *testing.T, tailer Tailer, topic *memory, o Options, specs ...
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	wg.Go(func() { _ = server.Serve(&pipes{w.dial, make(chan struct{})}) })
+	w.end = cancel
 	w.stop = func() {
 		_ = server.Close()
 		cancel()
