@@ -17,7 +17,9 @@ import (
 // The time of a change is the greater of the changed row's and the other
 // side's. With a ttl a key is forgotten once the watermark has passed the time
 // of its last change by that; the delete's time is then. A row that comes for
-// a key that was forgotten begins it anew.
+// a key that was forgotten begins it anew, as does one that comes when the time
+// of its partition, or its own, is past that: nothing depends on when time is
+// looked at.
 func TableTable(s TableTableSpec) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
 		if err := s.check(); err != nil {
@@ -108,10 +110,14 @@ func (j *tableTable) change(port int, key string, b *engine.Batch, i int32, is b
 	if err != nil {
 		return err
 	}
-	if !is && !was.row[port].has {
+	over := stored != nil && j.over(&was, b, i)
+	if !is && !was.row[port].has && !over {
 		return nil
 	}
 	now := was
+	if over {
+		now, stored = both{}, nil
+	}
 	j.buf = j.buf[:0]
 	now.row[port] = storedRow{}
 	if is {
@@ -131,21 +137,33 @@ func (j *tableTable) change(port int, key string, b *engine.Batch, i int32, is b
 	return j.keep(key, &now)
 }
 
+// over tells whether a key had been forgotten when row i came: what it finds
+// does not depend on when Advance was asked last.
+func (j *tableTable) over(k *both, b *engine.Batch, i int32) bool {
+	return j.ttl > 0 && max(b.Time[i], rowOrigin(b, i)) > after(k.last, j.ttl)
+}
+
 // keep stores what is known of a key, and when it is to be forgotten.
 func (j *tableTable) keep(key string, k *both) error {
 	if !k.row[0].has && !k.row[1].has {
 		return j.table.remove(key)
 	}
 	if j.ttl > 0 {
-		j.due.set(after(k.last, j.ttl), key)
+		j.due.set(j.end(k), key)
 	}
 	at := len(j.buf)
 	j.buf = k.encode(j.buf) // behind the row that is in it
 	return j.table.put(key, j.buf[at:])
 }
 
-// Advance forgets keys by ttl.
+// end is when a key is forgotten: once the watermark is past its ttl.
+func (j *tableTable) end(k *both) int64 { return after(after(k.last, j.ttl), 1) }
+
+// Advance forgets keys by ttl. The end of the input is no time that passes.
 func (j *tableTable) Advance(w int64, budget *engine.Budget, out engine.Emit) (int64, bool, error) {
+	if w == engine.MaxTime {
+		return w, true, nil
+	}
 	for {
 		_, key, ok := j.due.next(w)
 		if !ok {
@@ -162,11 +180,11 @@ func (j *tableTable) Advance(w int64, budget *engine.Budget, out engine.Emit) (i
 		if stored == nil {
 			continue
 		}
-		at := after(was.last, j.ttl)
-		if at > w {
-			j.due.set(at, key)
+		if end := j.end(&was); end > w {
+			j.due.set(end, key)
 			continue
 		}
+		at := after(was.last, j.ttl)
 		if err := j.pair.change(&was.row, &[2]storedRow{}, at, at, engine.MinTime, out); err != nil {
 			return w, false, err
 		}
@@ -194,7 +212,7 @@ func (j *tableTable) Recovered() error {
 	err := j.table.each(func(key string, stored []byte) bool {
 		k, err := decodeBoth(stored)
 		if err == nil {
-			j.due.set(after(k.last, j.ttl), key)
+			j.due.set(j.end(&k), key)
 		}
 		failed = err
 		return err == nil
