@@ -14,7 +14,7 @@ const order = ['signed out', 'offline', 'closed', 'full', 'reconnecting', 'conne
 // them counts.
 export function judge(streams, now, online = true) {
   let state = !online ? 'offline' : streams.length ? 'live' : 'connecting', age = 0, lowest = Infinity;
-  const sum = { watermark: null, lag: 0, records: 0, late: 0, dropped: 0, rest: 0, holding: '', idle: true, ended: true, stalled: [], tasks: '', known: false, retryAt: 0,
+  const sum = { watermark: null, lag: 0, records: 0, late: 0, dropped: 0, rest: 0, holding: '', idle: true, ended: true, stalled: [], known: false, retryAt: 0,
     watching: 0, polling: false, silent: 0, trouble: '', view: '', skew: 0 };
   for (const { client, store } of streams) {
     let s = client.state;
@@ -50,8 +50,12 @@ export function judge(streams, now, online = true) {
     }
   }
   if (Math.abs(sum.skew) <= skewed) sum.skew = 0;
+  sum.stalled = [...new Set(sum.stalled)].sort((a, b) => a - b);
   return { state, age, ...sum };
 }
+
+// tasks names a few, and counts many.
+const tasks = (list) => list.length === 1 ? 'task ' + list[0] : list.length > 4 ? list.length + ' tasks' : 'tasks ' + list.slice(0, -1).join(', ') + ' and ' + list.at(-1);
 
 // because is a sentence for what is not as it should be, or ''. It has no
 // numbers that change by the second: it is read out when it changes.
@@ -67,7 +71,7 @@ export function because(t) {
       if (t.silent > silentAfter) return `Nothing comes from the server, though the line looks open. ${last} The line is given up after 20 s and opened anew.`;
       if (t.trouble === 'no_topic') return `The topic of the view ${t.view} is not there. ${last} They go on when it is made again.`;
       if (t.trouble === 'no_read') return `The server cannot read the view ${t.view} from Kafka just now. ${last}`;
-      return `The server answers, but ${t.stalled.length ? `task ${t.stalled.join(', ')} of ` : ''}the pipeline has said nothing for a while: a worker or Kafka may be away. ${last}`;
+      return `The server answers, but ${t.stalled.length ? tasks(t.stalled) + ' of ' : ''}the pipeline ${t.stalled.length > 1 ? 'have' : 'has'} said nothing for a while: a worker or Kafka may be away. ${last}`;
   }
   return '';
 }
@@ -85,7 +89,7 @@ export function completeness(t, { clock, past = false }) {
   facts.push({ name: 'dropped', shown: !past || t.known, value: count(t.dropped, 'row'), text: 'Could not be used (broken, or out of range) and are in no number here. Where the pipeline keeps them they are on the operators’ page.' });
   facts.push({ name: 'not shown', shown: t.rest > 0, warn: true, value: count(t.rest, 'row'), text: 'There are more keys than the view may hold (max_keys): these rows are left out.' });
   facts.push({ name: 'held back by', shown: !past && (t.stalled.length > 0 || (t.holding !== '' && !t.idle && !t.ended)), warn: t.stalled.length > 0,
-    value: t.stalled.length ? 'task ' + t.stalled.join(', ') + ', not heard' : t.holding, text: 'What everything waits for: “complete to” goes on when this does.' });
+    value: t.stalled.length ? tasks(t.stalled) + ', not heard' : t.holding, text: 'What everything waits for: “complete to” goes on when this does.' });
   facts.push({ name: 'your clock', shown: t.skew !== 0, warn: true, value: since(Math.abs(t.skew)) + (t.skew < 0 ? ' ahead' : ' behind'),
     text: 'This device’s clock and the server’s differ by so much. Times here are the server’s, and ages are reckoned by it.' });
   facts.push({ name: 'connection', shown: t.polling, value: 'polling', text: 'Something between here and the server holds streams back: the page asks again and again instead. Nothing is missing; it comes a little later.' });

@@ -39,6 +39,13 @@ test('a task that stalls is named, and so are its rows', () => {
   assert.equal(t.said['held back by'], 'task 3, not heard');
 });
 
+test('many tasks are counted, and each once where several views tell of it', () => {
+  const a = page({ stalled: [0, 1, 2, 3, 4, 5], age_ms: 7000 });
+  assert.match(a.look().says, /6 tasks of the pipeline have said/);
+  const two = judge([a, page({ stalled: [1, 0] })], start);
+  assert.deepEqual(two.stalled, [0, 1, 2, 3, 4, 5]);
+});
+
 test('a half-open line: nothing comes, though it looks open', () => {
   const t = page().look(start + 8000);
   assert.equal(t.state, 'stale');
@@ -50,7 +57,7 @@ test('Kafka or the workers away: the server answers, the pipeline does not', () 
   p.store.apply('mark', { ...p.store.mark, age_ms: 40000, stalled: [0, 1], now: start + 40000 }, start + 40000);
   const t = p.look(start + 40500);
   assert.equal(t.state, 'stale');
-  assert.match(t.says, /The server answers, but task 0, 1 of the pipeline has said nothing/);
+  assert.match(t.says, /The server answers, but tasks 0 and 1 of the pipeline have said nothing/);
   assert.equal(Math.round(t.age / 1000), 41);
   p.store.apply('mark', { ...p.store.mark, trouble: 'no_read' }, start + 41000);
   assert.match(p.look(start + 41500).says, /cannot read the view shop\/sales from Kafka/);

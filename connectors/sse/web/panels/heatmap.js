@@ -113,13 +113,13 @@ class Heat extends Plot {
     c.rect(s.left, 0, s.right - s.left + pad.right, s.bottom + 1);
     c.clip();
     for (const column of columns) {
-      const x0 = s.x(column.x - step), x1 = s.x(column.x);
+      const x0 = Math.round(s.x(column.x - step)), x1 = Math.round(s.x(column.x)); // between whole pixels there would be seams
       if (x1 < s.left || x0 > s.right) continue;
       c.globalAlpha = column.open ? 0.55 : 1;
       for (const cell of column.cells) {
-        const y0 = s.row(cell.row + 1), y1 = s.row(cell.row);
+        const y0 = Math.round(s.row(cell.row + 1)), y1 = Math.round(s.row(cell.row));
         c.fillStyle = this.shade(cell.v);
-        c.fillRect(x0, y0, Math.max(1, x1 - x0 - (x1 - x0 > 4 ? 1 : 0)), Math.max(1, y1 - y0 - (y1 - y0 > 4 ? 1 : 0)));
+        c.fillRect(x0, y0, Math.max(1, x1 - x0 - (x1 - x0 > 5 ? 1 : 0)), Math.max(1, y1 - y0 - (y1 - y0 > 4 ? 1 : 0)));
       }
     }
     c.globalAlpha = 1;
