@@ -10,8 +10,11 @@ import (
 // for ever.
 func (t *Task) produce(n *NodeSpec, r Record) {
 	if t.env.Limits != nil {
-		l := t.env.Limits(r.Topic)
-		if l != (Limits{}) && !l.LogAppendTime {
+		if t.limited != r.Topic {
+			t.limited, t.limits = r.Topic, t.env.Limits(r.Topic)
+		}
+		l := &t.limits
+		if *l != (Limits{}) && !l.LogAppendTime {
 			r.Time = l.clamp(r.Time, t.clock())
 		}
 		if size := len(r.Key) + len(r.Value); l.MaxBytes > 0 && size+recordSlack > l.MaxBytes {

@@ -42,6 +42,8 @@ type Task struct {
 	out        []Record
 	outSize    int
 	asOf       int64 // see clock; 0: not asked in this interval
+	limited    Topic // whose limits these are: the last record's
+	limits     Limits
 	arena      arena
 	closing    bool // an Advance ran out of budget: inputs are paused until it is done
 	wasClosing bool // at the last commit
@@ -351,7 +353,7 @@ func (t *Task) RolledBack() error {
 
 func (t *Task) reset() {
 	t.out, t.outSize, t.changed, t.meta, t.refused = t.out[:0], 0, false, nil, nil
-	t.asOf = 0
+	t.asOf, t.limited = 0, ""
 }
 
 // changelog appends the dirty keys of every table and one meta record.

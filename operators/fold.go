@@ -148,6 +148,7 @@ type step struct {
 	k, from, to int
 	fn          aggregate.Aggregate
 	back        aggregate.Subtracter // nil where it cannot take back
+	run         aggregate.Runner     // nil where it merges one by one
 }
 
 func newFold(columns []AggregateColumn) *fold {
@@ -156,6 +157,7 @@ func newFold(columns []AggregateColumn) *fold {
 	for k, c := range columns {
 		s := step{k: k, from: f.words, to: f.words + c.Fn.Words(), fn: c.Fn}
 		s.back, _ = c.Fn.(aggregate.Subtracter)
+		s.run, _ = c.Fn.(aggregate.Runner)
 		f.at = append(f.at, f.words)
 		f.names = append(f.names, c.Name)
 		for _, w := range c.Fn.Blobs() {
@@ -221,6 +223,37 @@ func (f *fold) merge(acc, from []uint64, h aggregate.Heap) error {
 	for n := range f.steps {
 		s := &f.steps[n]
 		if err := s.fn.Merge(acc[s.from:s.to], from[s.from:s.to], h); err != nil {
+			return fmt.Errorf("merge %s: %w", f.names[s.k], err)
+		}
+	}
+	return nil
+}
+
+// mergeRun is merge of n accumulators of one row each that lie one after the
+// other, in order of time.
+func (f *fold) mergeRun(acc, from []uint64, n int, h aggregate.Heap) error {
+	if n > 0 && acc[accRows] == 0 && !f.blobs {
+		copy(acc, from[:f.words])
+		from, n = from[f.words:], n-1
+	}
+	if n == 0 {
+		return nil
+	}
+	if last := from[(n-1)*f.words+accTime]; acc[accRows] == 0 || int64(last) > int64(acc[accTime]) {
+		acc[accTime] = last
+	}
+	acc[accRows] += uint64(n)
+	for k := range f.steps {
+		s := &f.steps[k]
+		var err error
+		if s.run != nil {
+			err = s.run.MergeRun(acc[s.from:s.to], from[s.from:], f.words, n)
+		} else {
+			for at := 0; at < n*f.words && err == nil; at += f.words {
+				err = s.fn.Merge(acc[s.from:s.to], from[at+s.from:at+s.to], h)
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("merge %s: %w", f.names[s.k], err)
 		}
 	}

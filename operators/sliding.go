@@ -46,8 +46,11 @@ type slider struct {
 	packed   []byte   // a row
 	blobs    []uint64 // of it
 	rows     []slid
-	accs     []uint64 // of rows
+	accs     []uint64 // of rows, in their order
+	partly   bool     // one of rows is late for something
+	moved    []uint64
 	ends     []int64
+	is, had  outcome // of the row at hand
 	touched  byte
 }
 
@@ -56,7 +59,6 @@ type slid struct {
 	t, horizon int64 // MinTime: late for nothing
 	seq        int32 // among rows of its bucket, by arrival
 	sent       bool
-	acc        int // in accs
 }
 
 // The words of a bucket.
@@ -217,55 +219,84 @@ func (s *slider) counts(r *slid, end int64, by int32) bool {
 // merge merges the rows of a window into s.acc and gives their number.
 func (s *slider) merge(end int64, sentOnly bool, by int32) (rows int, err error) {
 	clear(s.acc)
-	for i := s.search(end - s.size); i < len(s.rows) && s.rows[i].t <= end; i++ {
+	lo, hi := s.between(end)
+	if !sentOnly && !s.partly && !s.perRow && !s.spec.plain {
+		return hi - lo, s.run(s.acc, lo, hi)
+	}
+	for i := lo; i < hi; i++ {
 		r := &s.rows[i]
 		if sentOnly && !r.sent || !s.counts(r, end, by) {
 			continue
 		}
 		rows++
-		if err := s.fold.merge(s.acc, s.accs[r.acc:r.acc+s.fold.words], &s.heap); err != nil {
+		if err := s.fold.merge(s.acc, s.rowAcc(i), &s.heap); err != nil {
 			return rows, err
 		}
 	}
 	return rows, nil
 }
 
-// both merges the rows of a window into s.acc, and, where it had been sent,
-// those that were into s.was; same tells that they are all.
-func (s *slider) both(end int64) (rows int, wasSent, same bool, err error) {
-	existed := s.existed(end)
-	if existed && (s.fold.blobs || s.spec.plain) {
-		was, err := s.merge(end, true, 0)
-		wasSent = err == nil && was > 0
-		copy(s.was, s.acc)
+// both merges the rows of a window into s.acc, and, where it had been sent
+// (existed), those that were into s.was; same tells that they are all.
+func (s *slider) both(end int64, existed bool) (rows int, wasSent, same bool, err error) {
+	if s.partly || existed && (s.fold.blobs || s.spec.plain) {
+		if existed {
+			was, err := s.merge(end, true, 0)
+			if wasSent = err == nil && was > 0; wasSent {
+				copy(s.was, s.acc)
+			}
+			rows, err = s.merge(end, false, 0)
+			return rows, wasSent, rows == was, err
+		}
 		rows, err = s.merge(end, false, 0)
-		return rows, wasSent, rows == was, err
+		return rows, false, false, err
 	}
 	// Up to the first row that was not sent the two are one.
-	clear(s.acc)
-	was, same, failed := 0, true, false
-	for i := s.search(end - s.size); i < len(s.rows) && s.rows[i].t <= end; i++ {
-		r := &s.rows[i]
-		if r.horizon > end {
-			continue
-		}
-		from := s.accs[r.acc : r.acc+s.fold.words]
-		switch {
-		case !r.sent && same:
-			copy(s.was, s.acc)
-			same = false
-		case r.sent && !same && existed && !failed:
-			failed = s.fold.merge(s.was, from, &s.heap) != nil
-		}
-		rows++
-		if r.sent {
-			was++
-		}
-		if err := s.fold.merge(s.acc, from, &s.heap); err != nil {
-			return rows, false, false, err
-		}
+	lo, hi := s.between(end)
+	news := lo
+	for news < hi && s.rows[news].sent {
+		news++
 	}
-	return rows, existed && was > 0 && !failed, same, nil
+	clear(s.acc)
+	if err := s.run(s.acc, lo, news); err != nil {
+		return hi - lo, false, false, err
+	}
+	if existed && news < hi {
+		copy(s.was, s.acc)
+		wasSent = news > lo
+		for i := news + 1; i < hi; i++ {
+			if s.rows[i].sent {
+				if err := s.fold.merge(s.was, s.rowAcc(i), &s.heap); err != nil {
+					wasSent = false // it was an error, and not sent
+					break
+				}
+				wasSent = true
+			}
+		}
+	} else {
+		wasSent = existed && news > lo
+	}
+	return hi - lo, wasSent, news == hi, s.run(s.acc, news, hi)
+}
+
+// run merges rows lo … hi-1 into acc.
+func (s *slider) run(acc []uint64, lo, hi int) error {
+	return s.fold.mergeRun(acc, s.accs[lo*s.fold.words:], hi-lo, &s.heap)
+}
+
+// between are the rows, lo … hi-1, whose times are within the window that ends
+// at end.
+func (s *slider) between(end int64) (lo, hi int) {
+	lo = s.search(end - s.size)
+	for hi = lo; hi < len(s.rows) && s.rows[hi].t <= end; hi++ {
+	}
+	return lo, hi
+}
+
+// rowAcc is the accumulator of row i.
+func (s *slider) rowAcc(i int) []uint64 {
+	w := s.fold.words
+	return s.accs[i*w : (i+1)*w]
 }
 
 // search is the first row at or after t.
@@ -321,7 +352,7 @@ func (s *slider) closings(slot state.Slot, from, to int64) (int64, error) {
 		wasSent, same := false, false
 		switch {
 		case s.spec.Update:
-			rows, wasSent, same, err = s.both(end)
+			rows, wasSent, same, err = s.both(end, s.existed(end))
 		case swift:
 			rows, err = s.swift(end)
 		default:
@@ -358,8 +389,7 @@ func (s *slider) swift(end int64) (int, error) {
 		}
 		hi++
 	}
-	at := func(i int) []uint64 { a := s.rows[i].acc; return s.accs[a : a+s.fold.words] }
-	return hi - lo, s.span.window(lo, hi, at, s.acc, &s.heap)
+	return hi - lo, s.span.window(lo, hi, s.rowAcc, s.acc, &s.heap)
 }
 
 // each makes a result for every row whose time is in s.ends.
@@ -415,14 +445,16 @@ func (s *slider) atOnce(slot state.Slot, t int64, out engine.Emit) error {
 	if _, err := s.merge(t, false, last); err != nil {
 		return s.overflowed(slot, t, err)
 	}
-	if err := s.out.row(s.table.Key(slot), nil, s.outcome(s.acc, t), false); err != nil {
+	if err := s.out.row(s.table.Key(slot), nil, s.outcome(&s.is, s.acc, t), false); err != nil {
 		return err
 	}
 	return s.out.flush()
 }
 
-func (s *slider) outcome(acc []uint64, end int64) *outcome {
-	return &outcome{start: end - s.size, end: end, stamp: int64(acc[accTime]), acc: acc, heap: &s.heap}
+// outcome fills o, which is used again, as there are many.
+func (s *slider) outcome(o *outcome, acc []uint64, end int64) *outcome {
+	o.start, o.end, o.stamp, o.acc, o.heap = end-s.size, end, int64(acc[accTime]), acc, &s.heap
+	return o
 }
 
 func (s *slider) overflowed(slot state.Slot, end int64, err error) error {
@@ -433,9 +465,9 @@ func (s *slider) overflowed(slot state.Slot, end int64, err error) error {
 func (s *slider) emit(c *closing) error {
 	var was *outcome
 	if c.was >= 0 {
-		was = s.outcome(s.stored(c.was), c.end)
+		was = s.outcome(&s.had, s.stored(c.was), c.end)
 	}
-	return s.out.row(s.table.Key(c.slot), was, s.outcome(s.stored(c.acc), c.end), s.spec.Update)
+	return s.out.row(s.table.Key(c.slot), was, s.outcome(&s.is, s.stored(c.acc), c.end), s.spec.Update)
 }
 
 func (s *slider) update(slot state.Slot) error {
@@ -455,11 +487,13 @@ func (s *slider) update(slot state.Slot) error {
 		}
 	}
 	s.windows(max(from, first), to)
+	key := s.table.Key(slot)
 	for _, end := range s.ends {
-		if s.existed(end) && !s.news(end) {
+		existed := s.existed(end)
+		if existed && !s.news(end) {
 			continue
 		}
-		rows, wasSent, same, err := s.both(end)
+		rows, wasSent, same, err := s.both(end, existed)
 		if err != nil {
 			if err := s.overflowed(slot, end, err); err != nil {
 				return err
@@ -471,9 +505,9 @@ func (s *slider) update(slot state.Slot) error {
 		}
 		var was *outcome
 		if wasSent {
-			was = s.outcome(s.was, end)
+			was = s.outcome(&s.had, s.was, end)
 		}
-		if err := s.out.row(s.table.Key(slot), was, s.outcome(s.acc, end), false); err != nil {
+		if err := s.out.row(key, was, s.outcome(&s.is, s.acc, end), false); err != nil {
 			return err
 		}
 	}

@@ -146,7 +146,7 @@ func (s *slider) ahead(keys []dueSlot) {
 // load reads the rows of a key that matter to windows that end at from or
 // later, in order of time and arrival.
 func (s *slider) load(slot state.Slot, from int64) error {
-	s.rows, s.accs = s.rows[:0], s.accs[:0]
+	s.rows, s.accs, s.partly = s.rows[:0], s.accs[:0], false
 	s.refresh()
 	for _, p := range s.panes {
 		if from > -s.far && p.End() <= from-s.size-1 {
@@ -170,12 +170,28 @@ func (s *slider) load(slot state.Slot, from int64) error {
 			}
 			b = rest
 			// Into its place: rows come nearly in order.
-			for i := len(s.rows) - 1; i > first && s.rows[i-1].t > s.rows[i].t; i-- {
-				s.rows[i-1], s.rows[i] = s.rows[i], s.rows[i-1]
+			last := len(s.rows) - 1
+			to := last
+			for to > first && s.rows[to-1].t > s.rows[last].t {
+				to--
+			}
+			if to < last {
+				s.place(last, to)
 			}
 		}
 	}
 	return nil
+}
+
+// place moves row from to where row to is; those in between make room.
+func (s *slider) place(from, to int) {
+	r := s.rows[from]
+	copy(s.rows[to+1:from+1], s.rows[to:from])
+	s.rows[to] = r
+	w := s.fold.words
+	s.moved = append(s.moved[:0], s.rowAcc(from)...)
+	copy(s.accs[(to+1)*w:(from+1)*w], s.accs[to*w:from*w])
+	copy(s.accs[to*w:], s.moved)
 }
 
 var errBucket = fmt.Errorf("the rows of a sliding window do not decode: %w", state.ErrCorrupt)
@@ -190,12 +206,12 @@ func (s *slider) read(b []byte, start int64, seq int32, sent bool) (rest []byte,
 	if m <= 0 || late > math.MaxInt64 {
 		return nil, false
 	}
-	r := slid{t: start + int64(at), horizon: engine.MinTime, seq: seq, sent: sent, acc: len(s.accs)}
+	r := slid{t: start + int64(at), horizon: engine.MinTime, seq: seq, sent: sent}
 	if late > 0 {
-		r.horizon = r.t + int64(late) - 1
+		r.horizon, s.partly = r.t+int64(late)-1, true
 	}
 	s.accs = longer(s.accs, s.fold.words)
-	acc := s.accs[r.acc:]
+	acc := s.accs[len(s.accs)-s.fold.words:]
 	acc[accRows], acc[accTime] = 1, uint64(r.t)
 	if b, ok = unpackWords(acc[accHead:], b[n+m:]); !ok {
 		return nil, false

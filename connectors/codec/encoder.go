@@ -52,9 +52,41 @@ type Encoder struct {
 type encoderField struct {
 	before string // all text since the last value: `,"temp":`
 	col    int
-	number bool // a column of Ints: the last one is remembered, for a window's bounds repeat over many rows
+	how    encoding
 	last   int64
 	text   []byte // before and last; empty at first
+}
+
+// encoding is how the values of a field are written.
+type encoding uint8
+
+const (
+	asValue encoding = iota // by engine.AppendJSON
+	asDigits
+	asNumber // a column of Ints with a style: digits or text
+	asDouble
+	asString
+)
+
+// encodingOf chooses how values of a type are written.
+func encodingOf(t engine.Type, style engine.ValueStyle) encoding {
+	switch t {
+	case engine.Int:
+		if style.BigText {
+			return asNumber
+		}
+		return asDigits
+	case engine.Timestamp:
+		if style.RFC3339 {
+			return asNumber
+		}
+		return asDigits
+	case engine.Double:
+		return asDouble
+	case engine.String:
+		return asString
+	}
+	return asValue
 }
 
 // NewEncoder makes an encoder for rows of schema.
@@ -86,8 +118,7 @@ func (w encoderPlan) object(before string, cols []int, skip int) string {
 		key, _, nested := strings.Cut(name, ".")
 		if !nested || w.flat || w.taken(key, cols, skip) {
 			before += string(engine.AppendString(nil, name)) + ":"
-			t := w.fields[first].Type
-			w.Encoder.fields = append(w.Encoder.fields, encoderField{before: before, col: first, number: t == engine.Int || t == engine.Timestamp})
+			w.Encoder.fields = append(w.Encoder.fields, encoderField{before: before, col: first, how: encodingOf(w.fields[first].Type, w.style)})
 			before, cols = "", cols[1:]
 			continue
 		}
@@ -117,28 +148,70 @@ func (e *Encoder) AppendRow(dst []byte, cols []engine.Column, row int32) []byte 
 	for k := range e.fields {
 		f := &e.fields[k]
 		c := &cols[f.col]
-		null := c.Null(row)
-		if f.number && !null && c.Ints[row] == f.last && len(f.text) > 0 {
-			dst = append(dst, f.text...)
+		if c.Nulls != nil && c.Nulls[row] {
+			dst = append(dst, f.before...)
+			dst = append(dst, "null"...)
 			continue
 		}
-		start := len(dst)
-		dst = append(dst, f.before...)
-		switch {
-		case null:
-			dst = append(dst, "null"...)
-		case f.number:
-			dst = engine.AppendJSON(dst, c, row, e.style)
-			f.last, f.text = c.Ints[row], append(f.text[:0], dst[start:]...)
-		case c.Type == engine.Double:
+		switch f.how {
+		case asDigits:
+			dst = f.digits(dst, c.Ints[row])
+		case asNumber:
+			if c.Ints[row] != f.last || len(f.text) == 0 {
+				f.text = append(f.text[:0], f.before...)
+				f.text = engine.AppendJSON(f.text, c, row, e.style)
+				f.last = c.Ints[row]
+			}
+			dst = append(dst, f.text...)
+		case asDouble:
+			dst = append(dst, f.before...)
 			dst = appendDouble(dst, c.Doubles[row])
-		case c.Type == engine.String:
+		case asString:
+			dst = append(dst, f.before...)
 			dst = appendString(dst, c.Strs[row])
 		default:
+			dst = append(dst, f.before...)
 			dst = engine.AppendJSON(dst, c, row, e.style)
 		}
 	}
 	return append(dst, e.end...)
+}
+
+// pairs are the numbers from 00 to 99.
+const pairs = "00010203040506070809" + "10111213141516171819" + "20212223242526272829" + "30313233343536373839" + "40414243444546474849" +
+	"50515253545556575859" + "60616263646566676869" + "70717273747576777879" + "80818283848586878889" + "90919293949596979899"
+
+// digits appends a number with the text before it. Most are counts and sums of
+// a few digits, or times near the last one: a window's bounds, which repeat over
+// many rows or differ by seconds. Of those the last text is kept, and what has
+// changed of it written over.
+func (f *encoderField) digits(dst []byte, v int64) []byte {
+	const tail = 10_000 // what the last four digits count
+	switch {
+	case v == f.last && len(f.text) > 0:
+	case 0 <= v && v < tail:
+		dst = append(dst, f.before...)
+		hi, lo := v/100*2, v%100*2
+		switch {
+		case v < 10:
+			return append(dst, byte('0'+v))
+		case v < 100:
+			return append(dst, pairs[lo], pairs[lo+1])
+		case v < 1000:
+			return append(dst, pairs[hi+1], pairs[lo], pairs[lo+1])
+		}
+		return append(dst, pairs[hi], pairs[hi+1], pairs[lo], pairs[lo+1])
+	case v > 0 && f.last >= tail && v/tail == f.last/tail && len(f.text) > 0:
+		end := f.text[len(f.text)-4:]
+		hi, lo := v%tail/100*2, v%100*2
+		end[0], end[1], end[2], end[3] = pairs[hi], pairs[hi+1], pairs[lo], pairs[lo+1]
+		f.last = v
+	default:
+		f.text = append(f.text[:0], f.before...)
+		f.text = strconv.AppendInt(f.text, v, 10)
+		f.last = v
+	}
+	return append(dst, f.text...)
 }
 
 // appendDouble is engine.AppendDouble, fast for what is measured or is money:

@@ -25,12 +25,15 @@ func TestEncoderEqualsAppendJSON(t *testing.T) {
 		cols[c].Reset(schema.Fields[c].Type, rows)
 	}
 	text := []string{"", "a", "s-00042", "quote \" and \\", "line\nbreak", "grün", "\xff", "long text without anything odd in it", "\x00", "del \x7f"}
-	numbers := []int64{0, -1, 1700000000000, 1 << 53, 1<<53 + 1, -(1<<53 + 1), math.MinInt64, math.MaxInt64}
+	numbers := []int64{0, -1, 7, 42, 100, 105, 987, 1000, 4050, 9999, 10_000, 10_001, -9_999, -10_001, 1700000000000, 1700000000001, 1700000009999, 1700000010000,
+		1 << 53, 1<<53 + 1, -(1<<53 + 1), math.MinInt64, math.MinInt64 + 1, math.MaxInt64, math.MaxInt64 - 1}
 	doubles := []float64{0, math.Copysign(0, -1), 0.1, 21.5, 1e300, 5e-324, math.NaN(), math.Inf(1), 1.0 / 3, -12.3456, 1e15, 1e21}
 	for r := range int32(rows) {
 		cols[0].Strs[r] = text[g.IntN(len(text))]
 		cols[1].Ints[r] = numbers[g.IntN(len(numbers))]
-		cols[2].Ints[r] = numbers[g.IntN(len(numbers))]
+		if cols[2].Ints[r] = numbers[g.IntN(len(numbers))]; g.IntN(2) == 0 {
+			cols[2].Ints[r] = 1700000000000 + g.Int64N(50_000) // near the last one
+		}
 		cols[3].Doubles[r] = doubles[g.IntN(len(doubles))]
 		cols[4].Bools[r] = g.IntN(2) == 0
 		cols[5].Strs[r] = text[g.IntN(len(text))]

@@ -47,6 +47,7 @@ func Sink(spec SinkSpec) func(*engine.Context) (engine.Operator, error) {
 			s.spec.GroupKey = spec.Key
 		}
 		s.samePartitionKey = slices.Equal(s.spec.GroupKey, spec.Key)
+		s.objectKey = codec.NewEncoder(spec.Schema, codec.EncoderOptions{Columns: spec.Key, Flat: true})
 		newEncoder := spec.NewEncoder
 		if newEncoder == nil {
 			var err error
@@ -80,10 +81,30 @@ type sink struct {
 	n                int
 	encoder          codec.RowEncoder
 	keyEncoder       codec.RowEncoder // nil: AppendKey's form
+	objectKey        *codec.Encoder   // the same as AppendKey, of several columns
 	samePartitionKey bool
+	last             lastKey
+	row              engine.Batch // of the row at hand: only schema and columns
 	headers          []engine.Header
 	scratch          []byte
 	keyBuf           []byte
+}
+
+// lastKey is the last group key of one column of text, with its partition: the
+// windows of a key often come together.
+type lastKey struct {
+	text      []byte
+	known     bool
+	partition engine.Partition
+}
+
+// of gives the partition of a key among n.
+func (l *lastKey) of(key []byte, n int) engine.Partition {
+	if l.known && string(l.text) == string(key) {
+		return l.partition
+	}
+	l.text, l.known, l.partition = append(l.text[:0], key...), true, engine.PartitionOf(key, n)
+	return l.partition
 }
 
 // closedByIdle marks results that the clock, not a row, released.
@@ -149,8 +170,16 @@ func (s *sink) key(r *engine.Record, b *engine.Batch, cols []engine.Column, i in
 		r.Partition = b.Src.Partition % engine.Partition(s.n)
 		return buf, false, nil
 	}
-	row := engine.Batch{Schema: b.Schema, Cols: cols}
-	buf, keyed = engine.AppendKey(buf, &row, s.spec.Key, i)
+	row := &s.row
+	row.Schema, row.Cols = b.Schema, cols
+	switch {
+	case len(s.spec.Key) > 1 && s.keyEncoder == nil:
+		buf, keyed = s.objectKey.AppendRow(buf, cols, i), true
+	case len(s.spec.Key) > 1:
+		keyed = true
+	default:
+		buf, keyed = engine.AppendKey(buf, row, s.spec.Key, i)
+	}
 	if s.keyEncoder != nil && keyed {
 		if buf, err = s.keyEncoder.AppendRow(buf[:0], cols, i); err != nil {
 			return s.scratch[:0], false, fmt.Errorf("the key: %w", err)
@@ -165,8 +194,8 @@ func (s *sink) key(r *engine.Record, b *engine.Batch, cols []engine.Column, i in
 		return buf, keyed, nil
 	}
 	var ok bool
-	if s.keyBuf, ok = engine.AppendKey(s.keyBuf[:0], &row, s.spec.GroupKey, i); ok {
-		r.Partition = engine.PartitionOf(s.keyBuf, s.n)
+	if s.keyBuf, ok = engine.AppendKey(s.keyBuf[:0], row, s.spec.GroupKey, i); ok {
+		r.Partition = s.last.of(s.keyBuf, s.n)
 	} else {
 		r.Partition = engine.Partition(s.ctx.Task % s.n)
 	}
