@@ -355,7 +355,7 @@ func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
 	}
 	slot := s.slots[i]
 	acc, _ := pane.Write(slot)
-	if a.ttl > 0 && !back && acc[accRows] > 0 && b.Time[i] > behind(int64(acc[accTime]), a.ttl) {
+	if a.ttl > 0 && !back && acc[accRows] > 0 && max(b.Time[i], rowOrigin(b, i)) > behind(int64(acc[accTime]), a.ttl) {
 		pane.Remove(slot)
 		acc, _ = pane.Write(slot)
 	}

@@ -96,7 +96,7 @@ func newCounter(spec AggregateSpec) func(*engine.Context) (engine.Operator, erro
 func (c *counter) take(b *engine.Batch, i int32, slot state.Slot, _ engine.Emit) error {
 	c.open()
 	head, _ := c.head.Write(slot)
-	if c.ttl > 0 && head[headRows] > 0 && b.Time[i] > behind(int64(head[len(head)-1]), c.ttl) {
+	if c.ttl > 0 && head[headRows] > 0 && max(b.Time[i], rowOrigin(b, i)) > behind(int64(head[len(head)-1]), c.ttl) {
 		was := head[headSent]
 		c.drop(slot)
 		if head, _ = c.head.Write(slot); was > 0 {

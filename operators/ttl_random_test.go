@@ -74,14 +74,19 @@ func TestTTLAgainstModel(t *testing.T) {
 			switch r.IntN(8) {
 			case 0, 1, 2:
 				var rows []string
+				origin, heard := rig.seen[0]
+				if !heard {
+					origin = engine.MinTime
+				}
 				for range 1 + r.IntN(5) {
 					at += r.Int64N(4)
 					key, v, when := string(rune('a'+r.IntN(4))), r.Int64N(9), at-r.Int64N(6)
 					rows = append(rows, fmt.Sprintf("%s %s %d", ms(when), key, v))
 					k, had := now[key]
-					if had && when > k.last+ttl {
+					if had && max(when, origin) > k.last+ttl { // time had got there when it came
 						k, had = state{}, false
 					}
+					origin = max(origin, when)
 					if !had {
 						k.last = when
 					}
