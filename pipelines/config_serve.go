@@ -15,7 +15,9 @@ type Serve struct {
 	H2C               bool   // HTTP/2 without TLS
 	PublicWithoutAuth bool   // everybody who reaches an address beyond this machine may look
 	FrameAncestors    []string
-	Connections       int // live streams of this node; 0: the hub's default
+	PresenceNames     bool // viewers of a view are told each other's names
+	Connections       int  // live streams of this node; 0: the hub's default, below it: no limit
+	Replays           int  // those of them that show the past; as Connections
 }
 
 // serveKinds are the part of configKinds that is about serving.
@@ -28,6 +30,7 @@ var serveKinds = []*Kind{
 		{Name: "trusted_proxies", Type: "list of networks", Doc: "Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: `[10.0.0.0/8, 192.0.2.7]`."},
 		{Name: "cors", Type: "list of origins", Doc: "Other sites whose pages may ask, exactly as browsers write them: `[https://portal.example.org]`."},
 		{Name: "frame_ancestors", Type: "list of origins", Doc: "Other sites whose pages may show ours in a frame: `[https://wall.example.org]`."},
+		{Name: "presence_names", Type: "bool", Default: "false", Doc: "Tell those who watch a view the names of the others, not only how many there are. It must be the same on each node."},
 		{Name: "limits", Type: "limits", Group: "limits", Doc: "How much one may ask. -1 is without limit."},
 	}},
 	{Group: "serve_tls", Doc: "The certificate of live views and dashboards. The files are read again when they change.", Keys: []Key{
@@ -44,8 +47,8 @@ var serveKinds = []*Kind{
 		{Name: "operators", Type: "list of readers", Doc: "Who may see the operators' page, `/ops`; without it nobody may."},
 	}},
 	{Group: "jwt", Doc: "Tokens that an identity provider signs. `exp` and `sub` must be in them.", Keys: []Key{
-		{Name: "jwks", Type: "address", Required: true, Doc: "URL of its keys: https, or this machine. They are read again each 15 minutes, and when a token names a key that is not among them."},
-		{Name: "issuer", Type: "text", Required: true, Doc: "What `iss` must be."},
+		{Name: "jwks", Type: "address", Doc: "URL of its keys: https, or this machine. They are read again each 15 minutes, and when a token names a key that is not among them. Without it `issuer` is asked where they are (`/.well-known/openid-configuration`)."},
+		{Name: "issuer", Type: "text", Required: true, Doc: "What `iss` must be, to the letter."},
 		{Name: "audience", Type: "list of names", Required: true, Doc: "One of these must be in `aud`."},
 		{Name: "algorithms", Type: "list of names", Default: "RS, PS and ES 256, 384, 512, EdDSA", Doc: "Signatures that are taken; `none` and HS* never are."},
 		{Name: "leeway", Type: "duration", Default: "0s", Doc: "By how much clocks may differ, at most 5m."},
@@ -75,6 +78,7 @@ var serveKinds = []*Kind{
 		{Name: "address_burst", Type: "int", Default: "1000", Doc: "Requests above that at once."},
 		{Name: "address_streams", Type: "int", Default: "1000", Doc: "Live streams of one address at once."},
 		{Name: "connections", Type: "int", Default: "10000", Doc: "Live streams of this node at once; 300 MB."},
+		{Name: "replays", Type: "int", Default: "8", Doc: "Streams that show the past, of this node at once. Each reads the brokers for itself and has a table of its own."},
 	}},
 }
 
@@ -89,6 +93,7 @@ func (l *loader) serve(n *node, c *Serve) {
 		t.done()
 	}
 	c.H2C, c.PublicWithoutAuth = l.isSet(f.get("h2c")), l.isSet(f.get("public_without_auth"))
+	c.PresenceNames = l.isSet(f.get("presence_names"))
 	c.Access.TrustedProxies = l.texts(f.get("trusted_proxies"), "networks")
 	c.Access.CORS = l.texts(f.get("cors"), "origins")
 	c.FrameAncestors = l.texts(f.get("frame_ancestors"), "origins")
@@ -109,7 +114,7 @@ func (l *loader) serve(n *node, c *Serve) {
 			Requests: float64(limit("requests")), Burst: limit("burst"), Streams: limit("streams"),
 			AddressRequests: float64(limit("address_requests")), AddressBurst: limit("address_burst"), AddressStreams: limit("address_streams"),
 		}
-		c.Connections = limit("connections")
+		c.Connections, c.Replays = limit("connections"), limit("replays")
 		m.done()
 	}
 	before := l.diags.Errors()

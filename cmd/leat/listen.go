@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -31,12 +32,22 @@ func newHub(cfg pipelines.Config, m *engine.Metrics, log *slog.Logger, more ...f
 	}
 	o := sse.Options{
 		Log: log, Metrics: m, Hosts: cfg.Hosts, Gate: gate, Compile: pipelines.CompileFilter,
-		FrameAncestors: cfg.Serve.FrameAncestors, MaxConnections: cfg.Serve.Connections,
+		FrameAncestors: cfg.Serve.FrameAncestors, MaxConnections: bound(cfg.Serve.Connections), MaxReplays: bound(cfg.Serve.Replays),
+		PresenceNames: cfg.Serve.PresenceNames,
 	}
 	for _, f := range more {
 		f(&o)
 	}
 	return sse.NewHub(o), gate, nil
+}
+
+// bound is a limit as the hub has it: 0 is its default there, and no word says
+// that there is none.
+func bound(limit int) int {
+	if limit < 0 {
+		return math.MaxInt
+	}
+	return limit
 }
 
 // checkRows compiles the row filter of a view, so that one that is wrong shows

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,15 +11,18 @@ import (
 	"encoding/pem"
 	"io"
 	"log/slog"
+	"math"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/leatstream/leat/connectors/sse"
 	"github.com/leatstream/leat/connectors/sse/access"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
@@ -171,5 +175,77 @@ func writeCertificate(t *testing.T, s pipelines.Serve, serial int64, key bool) {
 			t.Fatal(err)
 		}
 		write(s.KeyFile, "EC PRIVATE KEY", der)
+	}
+}
+
+// What leat.yaml says of views is what the hub goes by.
+func TestHubGoesByTheConfig(t *testing.T) {
+	for text, want := range map[string]sse.Options{
+		"{}": {},
+		"serve: {presence_names: true, limits: {replays: 3, connections: 70}}": {PresenceNames: true, MaxReplays: 3, MaxConnections: 70},
+		"serve: {limits: {replays: -1, connections: -1}}":                      {MaxReplays: math.MaxInt, MaxConnections: math.MaxInt},
+	} {
+		file := filepath.Join(t.TempDir(), "leat.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, found := pipelines.LoadConfig(file, os.LookupEnv)
+		if len(found) > 0 {
+			t.Fatal(found)
+		}
+		var got sse.Options
+		if _, _, err := newHub(cfg, engine.NewMetrics(), quiet, func(o *sse.Options) { got = *o }); err != nil {
+			t.Fatal(err)
+		}
+		if got.PresenceNames != want.PresenceNames || got.MaxReplays != want.MaxReplays || got.MaxConnections != want.MaxConnections {
+			t.Errorf("%s gives names %v, %d replays, %d connections", text, got.PresenceNames, got.MaxReplays, got.MaxConnections)
+		}
+	}
+}
+
+// The insides of the workers are on the admin address. On the public one they
+// are for the operators that the config names, and for nobody where nobody
+// signs in, however open the views are.
+func TestWhoSeesTheInsides(t *testing.T) {
+	operators := tokenAuth()
+	operators.Operators = []string{"ann"}
+	others := tokenAuth()
+	others.Operators = []string{"ben"}
+	for _, c := range []struct {
+		name   string
+		serve  pipelines.Serve
+		signed bool
+		want   int
+	}{
+		{name: "nobody signs in", want: 404},
+		{name: "and all may look", serve: pipelines.Serve{PublicWithoutAuth: true}, want: 404},
+		{name: "not signed in", serve: pipelines.Serve{Access: access.Config{Auth: operators}}, want: 401},
+		{name: "no operators are named", serve: pipelines.Serve{Access: access.Config{Auth: tokenAuth()}}, signed: true, want: 403},
+		{name: "others are", serve: pipelines.Serve{Access: access.Config{Auth: others}}, signed: true, want: 403},
+		{name: "an operator", serve: pipelines.Serve{Access: access.Config{Auth: operators}}, signed: true, want: 200},
+	} {
+		m := engine.NewMetrics()
+		hub, _, err := newHub(pipelines.Config{Serve: c.serve}, m, quiet, func(o *sse.Options) {
+			o.Ops = func(context.Context) any { return opsStatus{Node: "inside"} }
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/ops", "/v1/ops"} {
+			r := httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil)
+			if c.signed {
+				r.Header.Set("Authorization", "Bearer test")
+			}
+			w := httptest.NewRecorder()
+			hub.Handler().ServeHTTP(w, r)
+			if w.Code != c.want || w.Code != 200 && strings.Contains(w.Body.String(), "inside") {
+				t.Errorf("%s: %s on the public address: %d %s", c.name, path, w.Code, w.Body)
+			}
+			w = httptest.NewRecorder()
+			adminHandler(m, func(http.ResponseWriter, *http.Request) {}, hub).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
+			if w.Code != 200 {
+				t.Errorf("%s: %s on the admin address: %d", c.name, path, w.Code)
+			}
+		}
 	}
 }

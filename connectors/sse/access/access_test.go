@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -37,6 +38,8 @@ import (
 //	config                     the serve: part of leat.yaml
 //	now                        moves the clock: "+30s"
 //	publish k1 k2              the keys that the identity provider shows; "down"
+//	discovery                  what it says of itself at the address of $issuer
+//	log                        what was logged since the last time
 //	token NAME [alg= kid= as=] a JWT of these claims, as $NAME, by the key kid under
 //	                           the name as; "+1h" is a time
 //	ask METHOD PATH [from= tls]  a request; headers follow, then the body
@@ -59,6 +62,7 @@ type world struct {
 	idp  *idp
 
 	refused string // why the last config was
+	log     bytes.Buffer
 }
 
 // views are those that the handler behind the gate asks for.
@@ -66,7 +70,7 @@ var views = []string{"ops/load", "orders/board", "orders/eu", "orders/secret"}
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), vars: map[string]string{}, idp: newIDP(t)}
-	w.vars["jwks"] = w.idp.url
+	w.vars["jwks"], w.vars["issuer"] = w.idp.url, w.idp.url+"/tenant"
 	return w
 }
 
@@ -83,6 +87,16 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 		return w.now.Format(time.TimeOnly) + "\n"
 	case "publish":
 		return w.idp.publish(d)
+	case "discovery":
+		w.idp.mu.Lock()
+		defer w.idp.mu.Unlock()
+		w.idp.about = w.expand(d.Input)
+		n := w.idp.asked
+		w.idp.asked = 0
+		return fmt.Sprintf("asked %d times before\n", n)
+	case "log":
+		defer w.log.Reset()
+		return strings.ReplaceAll(w.log.String(), w.idp.url, "$jwks")
 	case "token":
 		w.vars[d.CmdArgs[0].Key] = w.token(d)
 		return "ok\n"
@@ -109,11 +123,21 @@ func (w *world) config(text string) string {
 		return "refused: " + w.refused + "\n"
 	}
 	var err error
-	w.gate, err = access.New(cfg.Serve.Access, access.Options{Now: func() time.Time { return w.now }, Random: func() float64 { return 0.5 }, Log: slog.New(slog.DiscardHandler)})
+	w.gate, err = access.New(cfg.Serve.Access, access.Options{Now: func() time.Time { return w.now }, Random: func() float64 { return 0.5 }, Log: w.logger()})
 	if err != nil {
 		return "refused: " + err.Error() + "\n"
 	}
 	return "ok\n"
+}
+
+// logger keeps what it is told, without times.
+func (w *world) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
 }
 
 func (w *world) expand(s string) string {
@@ -228,6 +252,8 @@ type idp struct {
 	shown   []string
 	down    bool
 	fetched int
+	about   string // what it says at the address of its issuer; "": nothing
+	asked   int    // for about
 }
 
 // The keys are made once: RSA keys take a while.
@@ -263,9 +289,21 @@ func newIDP(t *testing.T) *idp {
 	return p
 }
 
-func (p *idp) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (p *idp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if r.URL.Path == "/tenant/.well-known/openid-configuration" {
+		p.asked++
+		if p.about == "" || p.down {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = w.Write([]byte(p.about))
+		return
+	}
+	if r.URL.Path == "/elsewhere" {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
 	p.fetched++
 	if p.down {
 		w.WriteHeader(http.StatusBadGateway)
@@ -308,7 +346,7 @@ func (w *world) token(d *datadriven.TestData) string {
 	d.MaybeScanArgs(w.t, "alg", &alg)
 	d.MaybeScanArgs(w.t, "as", &as)
 	var claims map[string]any
-	numbers := json.NewDecoder(strings.NewReader(d.Input))
+	numbers := json.NewDecoder(strings.NewReader(w.expand(d.Input)))
 	numbers.UseNumber()
 	if err := numbers.Decode(&claims); err != nil {
 		d.Fatalf(w.t, "%v", err)

@@ -39,7 +39,7 @@ type Auth struct {
 
 // JWT is an identity provider's tokens.
 type JWT struct {
-	JWKS       string   // URL of its keys
+	JWKS       string   // URL of its keys; "": the issuer says it
 	Issuer     string   // what iss must be
 	Audience   []string // one of these must be in aud
 	Algorithms []string // default: asymmetric ones, see DefaultAlgorithms
@@ -166,15 +166,17 @@ func (a *Auth) check() error {
 }
 
 func (j *JWT) check() error {
-	u, err := url.Parse(j.JWKS)
-	if err != nil || u.Host == "" {
-		return fmt.Errorf("jwks: %q is no URL", j.JWKS)
-	}
-	if err := secureURL(u); err != nil {
-		return fmt.Errorf("jwks: %w", err)
-	}
 	if j.Issuer == "" {
 		return errors.New("issuer: it must be given: the keys of a provider may sign for several")
+	}
+	if j.JWKS == "" {
+		if err := checkIssuer(j.Issuer); err != nil {
+			return err
+		}
+	} else if u, err := url.Parse(j.JWKS); err != nil || u.Host == "" {
+		return fmt.Errorf("jwks: %q is no URL", j.JWKS)
+	} else if err := secureURL(u); err != nil {
+		return fmt.Errorf("jwks: %w", err)
 	}
 	if len(j.Audience) == 0 || slices.Contains(j.Audience, "") {
 		return errors.New("audience: it must be given: else a token that was made for another service would open this one")

@@ -90,7 +90,7 @@ func (g *Gate) setAuth(a Auth) error {
 	g.auth = &a
 	var keys *keySet
 	if a.JWT != nil {
-		keys = newKeySet(a.JWT.JWKS, g.opts.Client, g.opts.Now)
+		keys = newKeySet(a.JWT.JWKS, a.JWT.Issuer, g.opts.Client, g.opts.Now)
 	}
 	var err error
 	if g.tokens, err = newTokens(&a, keys, g.opts.Now); err != nil {

@@ -29,9 +29,12 @@ const (
 
 // keySet is an identity provider's public keys, cached.
 type keySet struct {
-	url    string
+	issuer string // who is asked where the keys are; "": url says it
 	client *http.Client
 	now    func() time.Time
+
+	url   string    // where they are; as discovered, used by one fetch at a time
+	found time.Time // when url was discovered
 
 	mu     sync.Mutex
 	keys   []jose.JSONWebKey
@@ -41,7 +44,12 @@ type keySet struct {
 	flight chan struct{} // closed when the fetch under way has ended; nil: none
 }
 
-func newKeySet(url string, client *http.Client, now func() time.Time) *keySet {
+// newKeySet gives the keys at a URL or, where there is none, those that the
+// issuer names.
+func newKeySet(url, issuer string, client *http.Client, now func() time.Time) *keySet {
+	if url != "" {
+		issuer = ""
+	}
 	if client == nil {
 		client = &http.Client{Timeout: keysTimeout, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > 3 {
@@ -50,7 +58,7 @@ func newKeySet(url string, client *http.Client, now func() time.Time) *keySet {
 			return secureURL(r.URL)
 		}}
 	}
-	return &keySet{url: url, client: client, now: now}
+	return &keySet{url: url, issuer: issuer, client: client, now: now}
 }
 
 // errNoKeys: nobody's token can be checked now.
@@ -130,27 +138,44 @@ func (s *keySet) fetch(ctx context.Context) (wait <-chan struct{}) {
 }
 
 func (s *keySet) read(ctx context.Context) ([]jose.JSONWebKey, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	at, err := s.where(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("fetch keys: %w", err)
+		return nil, err
 	}
-	r.Header.Set("Accept", "application/jwk-set+json, application/json")
+	body, err := s.get(ctx, at, "application/jwk-set+json, application/json")
+	if err == nil {
+		var keys []jose.JSONWebKey
+		if keys, err = parseKeys(body); err == nil {
+			return keys, nil
+		}
+	}
+	s.found = time.Time{} // perhaps they are elsewhere now
+	return nil, fmt.Errorf("fetch keys: %w", err)
+}
+
+// get reads a small document.
+func (s *keySet) get(ctx context.Context, at, accept string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", accept)
 	res, err := s.client.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("fetch keys: %w", err)
+		return nil, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch keys: %s answered %s", s.url, res.Status)
+		return nil, fmt.Errorf("%s answered %s", at, res.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, keysMax+1))
 	if err != nil {
-		return nil, fmt.Errorf("fetch keys: %w", err)
+		return nil, err
 	}
 	if len(body) > keysMax {
-		return nil, fmt.Errorf("fetch keys: %s answered more than %d bytes", s.url, keysMax)
+		return nil, fmt.Errorf("%s answered more than %d bytes", at, keysMax)
 	}
-	return parseKeys(body)
+	return body, nil
 }
 
 // parseKeys reads a JWK set. Keys that we would not check a signature with are
@@ -160,7 +185,7 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(body, &set); err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
+		return nil, fmt.Errorf("read them: %w", err)
 	}
 	var keys []jose.JSONWebKey
 	for _, raw := range set.Keys {
@@ -170,7 +195,7 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("read keys: there is no public signing key among them (RSA of 2048 bits and more, EC or Ed25519)")
+		return nil, errors.New("there is no public signing key among them (RSA of 2048 bits and more, EC or Ed25519)")
 	}
 	return keys, nil
 }
