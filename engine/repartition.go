@@ -51,6 +51,7 @@ type repartition struct {
 	every   int64 // ms of event time
 	n       int
 	nulls   bool // rows without a key go on, too
+	meet    bool // and meet in one partition
 	whole   bool // silent until the task's table has been read to where it ended
 	copies  bool // every row goes to every partition
 	scratch []byte
@@ -104,6 +105,19 @@ func RepartitionNulls(topic Topic, schema *Schema, keyCols []int, names []string
 		op, err := open(ctx)
 		if err == nil {
 			op.(*repartition).nulls = true
+		}
+		return op, err
+	}
+}
+
+// RepartitionMeeting is RepartitionNulls whose rows without a key meet in one
+// partition: null is a key as others are.
+func RepartitionMeeting(topic Topic, schema *Schema, keyCols []int, every time.Duration) func(*Context) (Operator, error) {
+	open := RepartitionNulls(topic, schema, keyCols, nil, every)
+	return func(ctx *Context) (Operator, error) {
+		op, err := open(ctx)
+		if err == nil {
+			op.(*repartition).meet = true
 		}
 		return op, err
 	}
@@ -193,7 +207,11 @@ func (r *repartition) write(b *Batch, cols []Column, i int32, op Op) {
 	rec := r.ctx.Arena(len(v))
 	copy(rec, v)
 	if !ok {
-		r.ctx.Produce(Record{Topic: r.topic, Partition: Partition(r.ctx.Task % r.n), Value: rec[k:]})
+		to := Partition(r.ctx.Task % r.n)
+		if r.meet {
+			to = PartitionOf(nil, r.n)
+		}
+		r.ctx.Produce(Record{Topic: r.topic, Partition: to, Value: rec[k:]})
 		return
 	}
 	if r.copies {

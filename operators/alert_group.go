@@ -3,6 +3,7 @@ package operators
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/leatstream/leat/engine"
@@ -24,10 +25,10 @@ type RowAppender interface {
 	AppendRow(dst []byte, cols []engine.Column, row int32) ([]byte, error)
 }
 
-// The columns of a group behind those of By, AlertStatus, AlertSince and AlertAt.
+// The columns of a group behind those of By and of a notification.
 const (
 	AlertCount = "alert.count" // how many notifications it has
-	Alerts     = "alerts"      // they themselves, as a JSON list, in the order in which they came
+	Alerts     = "alerts"      // they themselves, as a JSON list: the higher priority first, else as they came
 )
 
 // mostInGroup sends a group without waiting on: so many notifications, so many
@@ -43,8 +44,7 @@ func NewAlertGroup(s AlertGroupSpec) AlertGroupSpec {
 	for _, c := range s.By {
 		fields = append(fields, s.In.Fields[c])
 	}
-	s.Out = engine.NewSchema(append(fields, engine.Field{Name: AlertStatus, Type: engine.String}, engine.Field{Name: AlertSince, Type: engine.Timestamp},
-		engine.Field{Name: AlertAt, Type: engine.Timestamp}, engine.Field{Name: AlertCount, Type: engine.Int}, engine.Field{Name: Alerts, Type: engine.Any})...)
+	s.Out = engine.NewSchema(append(append(fields, alertFields...), engine.Field{Name: AlertCount, Type: engine.Int}, engine.Field{Name: Alerts, Type: engine.Any})...)
 	return s
 }
 
@@ -60,64 +60,130 @@ func AlertGroupStores(name string, s AlertGroupSpec) []state.Spec {
 // AlertGroup makes one row of the notifications of a group: what comes within
 // Wait of its first. It waits by the clock, as it is people who wait, and a
 // source that goes quiet must not hold an alert back. A group is firing as long
-// as one of its notifications is.
+// as one of its notifications is, and has the highest of their priorities.
 //
-//	fire a ──┐ fire b ──┐ resolve a ──┐
-//	         └────────── Wait ────────┴──▶ one row, alerts: [a, b, a]
+//	fire a ──┐ fire b, high ──┐ resolve a ──┐
+//	         └───────────── Wait ───────────┴──▶ one row, alerts: [b, a, a]
 func AlertGroup(s AlertGroupSpec) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
 		g := &alertGrouper{spec: s, ctx: ctx, store: newKeyed(ctx, ctx.Tables[0]), rows: newRows(s.Out, false), encoder: s.NewEncoder(),
-			status: s.In.Lookup(AlertStatus), since: s.In.Lookup(AlertSince)}
+			status: s.In.Lookup(AlertStatus), priority: s.In.Lookup(AlertPriority), since: s.In.Lookup(AlertSince), at: s.In.Lookup(AlertAt)}
 		return g, nil
 	}
 }
 
 type alertGrouper struct {
-	spec          AlertGroupSpec
-	ctx           *engine.Context
-	store         *keyed
-	encoder       RowAppender
-	rows          *rows
-	timers        timers // clock times
-	status, since int    // columns of In
-	by            []engine.Column
-	key, scratch  []byte
+	spec                        AlertGroupSpec
+	ctx                         *engine.Context
+	store                       *keyed
+	encoder                     RowAppender
+	rows                        *rows
+	timers                      timers // clock times
+	status, priority, since, at int    // columns of In
+	by                          []engine.Column
+	key, scratch                []byte
 }
 
+// levels is how many lists a group has: one for each of AlertLevels.
+const levels = 4
+
 // bundle is what is remembered of a group.
+//
+//	[2][due][since][at][firing][count][length of row][length of each list][row][lists, the least priority first]
+//	[1][due][since][at][firing][count][length of row][row][list]    before a notification had a priority
 type bundle struct {
 	due, since, at int64 // clock; event times
 	firing, count  int64
-	row            []byte // the group's columns
-	list           []byte // notifications, with commas between
+	row            []byte         // the group's columns
+	lists          [levels][]byte // notifications by their priority, with commas between
 }
 
-func (b bundle) encode(dst []byte) []byte {
-	dst = append(dst, 1)
+func (b *bundle) encode(dst []byte) []byte {
+	dst = append(dst, 2)
 	for _, v := range []int64{b.due, b.since, b.at, b.firing, b.count, int64(len(b.row))} {
 		dst = binary.AppendVarint(dst, v)
 	}
-	return append(append(dst, b.row...), b.list...)
+	for _, list := range b.lists {
+		dst = binary.AppendVarint(dst, int64(len(list)))
+	}
+	dst = append(dst, b.row...)
+	for _, list := range b.lists {
+		dst = append(dst, list...)
+	}
+	return dst
 }
 
 func decodeBundle(data []byte) (b bundle, err error) {
-	if len(data) < 7 || data[0] != 1 {
+	if len(data) < 7 || data[0] != 1 && data[0] != 2 {
 		return b, errAlert
 	}
+	old := data[0] == 1
 	data = data[1:]
-	size := int64(0)
-	for _, to := range []*int64{&b.due, &b.since, &b.at, &b.firing, &b.count, &size} {
+	var row int64
+	var lists [levels]int64
+	numbers := []*int64{&b.due, &b.since, &b.at, &b.firing, &b.count, &row}
+	for i := range lists {
+		if !old {
+			numbers = append(numbers, &lists[i])
+		}
+	}
+	for _, to := range numbers {
 		v, n := binary.Varint(data)
 		if n <= 0 {
 			return b, errAlert
 		}
 		*to, data = v, data[n:]
 	}
-	if size < 0 || size > int64(len(data)) {
-		return b, errAlert
+	take := func(n int64) []byte {
+		if n < 0 || n > int64(len(data)) {
+			err = errAlert
+			return nil
+		}
+		part := data[:n:n]
+		data = data[n:]
+		return part
 	}
-	b.row, b.list = data[:size], data[size:]
-	return b, nil
+	b.row = take(row)
+	if old {
+		lists[normalLevel] = int64(len(data))
+	}
+	for i := range lists {
+		b.lists[i] = take(lists[i])
+	}
+	return b, err
+}
+
+// size is what the lists take, in bytes.
+func (b *bundle) size() (n int) {
+	for _, list := range b.lists {
+		n += len(list) + 1
+	}
+	return n
+}
+
+// level is the highest priority of a notification.
+func (b *bundle) level() int {
+	for i := levels - 1; i > 0; i-- {
+		if len(b.lists[i]) > 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+// list is all notifications as JSON, the higher priority first.
+func (b *bundle) list() []byte {
+	out := []byte{'['}
+	for i := levels - 1; i >= 0; i-- {
+		if len(b.lists[i]) == 0 {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, b.lists[i]...)
+	}
+	return append(out, ']')
 }
 
 // Process adds notifications to their groups.
@@ -145,29 +211,31 @@ func (g *alertGrouper) add(b *engine.Batch, i int32, out engine.Emit) error {
 	if err != nil {
 		return err
 	}
-	one := bundle{due: g.ctx.Now() + g.spec.Wait.Milliseconds(), since: since, at: b.Time[i], row: appendRow(nil, g.by, i)}
+	at := b.Cols[g.at].Ints[i]
+	one := bundle{due: g.ctx.Now() + g.spec.Wait.Milliseconds(), since: since, at: at, row: appendRow(nil, g.by, i)}
 	if was != nil {
 		if one, err = decodeBundle(was); err != nil {
 			return err
 		}
-		one.since, one.at = min(one.since, since), max(one.at, b.Time[i])
+		one.since, one.at = min(one.since, since), max(one.at, at)
 	}
 	if b.Cols[g.status].Strs[i] == "firing" {
 		one.firing++
 	}
-	list := append([]byte(nil), one.list...)
-	if one.count++; one.count > 1 {
+	one.count++
+	level := max(0, slices.Index(AlertLevels, b.Cols[g.priority].Strs[i]))
+	list := slices.Clone(one.lists[level])
+	if len(list) > 0 {
 		list = append(list, ',')
 	}
-	if list, err = g.encoder.AppendRow(list, b.Cols, i); err != nil {
+	if one.lists[level], err = g.encoder.AppendRow(list, b.Cols, i); err != nil {
 		return fmt.Errorf("write a notification: %w", err)
 	}
-	one.list = list
 	g.scratch = one.encode(g.scratch[:0])
 	if err := g.store.put(key, g.scratch); err != nil {
 		return err
 	}
-	if one.count >= mostInGroup || len(list) >= bytesInGroup {
+	if one.count >= mostInGroup || one.size() >= bytesInGroup {
 		return g.send(key, out)
 	}
 	g.timers.set(one.due, key)
@@ -184,7 +252,7 @@ func (g *alertGrouper) send(key string, out engine.Emit) error {
 	if err != nil {
 		return err
 	}
-	row, list := g.store.hold(b.row), g.store.hold(append(append([]byte{'['}, b.list...), ']'))
+	row, list, level := g.store.hold(b.row), g.store.hold(b.list()), b.level()
 	if err := g.store.remove(key); err != nil {
 		return err
 	}
@@ -201,7 +269,7 @@ func (g *alertGrouper) send(key string, out engine.Emit) error {
 	if b.firing > 0 {
 		status = "firing"
 	}
-	cols[n].Strs[i], cols[n+1].Ints[i], cols[n+2].Ints[i], cols[n+3].Ints[i], cols[n+4].Strs[i] = status, b.since, b.at, b.count, list
+	cols[n].Strs[i], cols[n+1].Strs[i], cols[n+2].Ints[i], cols[n+3].Ints[i], cols[n+4].Ints[i], cols[n+5].Strs[i] = status, AlertLevels[level], b.since, b.at, b.count, list
 	return nil
 }
 

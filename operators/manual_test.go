@@ -54,6 +54,9 @@ func (m *manual) run(t *testing.T, d *datadriven.TestData) string {
 		m.r, m.rekey = &rig{t: t}, nil
 		return m.openVerb(t, d)
 	}
+	if d.Cmd == "quiet" {
+		return quietUntil(t, d)
+	}
 	r := m.r
 	times := d.HasArg("times")
 	if d.HasArg("at") {

@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,13 @@ var verbs = map[string]func(t testing.TB, r *rig, keys map[string]string){
 		if keys["after"] != "" {
 			s.After = duration(t, keys["after"])
 		}
+		s.Level = 1
+		if i := slices.Index(AlertLevels, keys["priority"]); i >= 0 {
+			s.Level = i
+		} else if keys["priority"] != "" {
+			s.Priority = compile(t, keys["priority"], r.in)
+		}
+		s.Quiet = quietOf(t, r.in, keys)
 		s, err := NewAlert(s)
 		if err != nil {
 			t.Fatal(err)

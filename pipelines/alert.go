@@ -23,7 +23,9 @@ type AlertSink struct {
 	DedupeKey    []Word
 	HasKey       bool
 	Repeat       time.Duration
-	Priority     string
+	Level        string // of all, one of operators.AlertLevels
+	Priority     *Expr  // of each row; nil: Level
+	Quiet        *Quiet // nil: none
 	GroupBy      []Word
 	GroupWait    time.Duration
 	grouped      bool
@@ -36,8 +38,8 @@ type AlertSink struct {
 
 	Title, Text *Expr // these are of a web_push
 
-	when, resolve *expr.Program
-	columns       []mapColumn // of Body, Title and Text
+	when, resolve, priority, through *expr.Program
+	columns                          []mapColumn // of Body, Title and Text
 }
 
 // The columns behind a notification's own that a web_push shows; those of a
@@ -62,10 +64,13 @@ func (l *loader) alertSink(f *fields, kind string) *AlertSink {
 	if v := f.get("dedupe_key"); v != nil {
 		s.DedupeKey, s.HasKey = l.columns(v), true
 	}
-	s.Priority = "normal"
+	s.Level = "normal"
 	if v := f.get("priority"); v != nil {
-		s.Priority, _ = l.oneOf(v, "low", "normal", "high", "urgent")
+		if s.Priority = l.expr(v); s.Priority != nil && slices.Contains(operators.AlertLevels, s.Priority.Text) {
+			s.Level, s.Priority = s.Priority.Text, nil
+		}
 	}
+	s.Quiet = l.quiet(f.get("quiet"))
 	by, wait := f.get("group_by"), f.get("group_wait")
 	s.GroupBy, s.grouped = l.columns(by), by != nil || wait != nil
 	if s.GroupWait = groupWait; wait != nil {
@@ -209,6 +214,9 @@ func (k *checker) alertSink(s *Sink, in *stream) {
 	rows := &derivation{reads: map[string]bool{}}
 	columns := scope{schema: in.visible(), lists: in.lists}
 	a.when, a.resolve = k.compile.condition(a.When, columns, rows), k.compile.condition(a.Resolve, columns, rows)
+	k.alertPriority(a, columns, rows)
+	k.quiet(a, columns, rows, in)
+	k.lintOneAlert(s, in)
 	if a.When == nil && !in.table && a.ResolveAfter == 0 {
 		at := s.Name.node
 		if a.URL.Given() {
@@ -259,7 +267,8 @@ func (k *checker) alertSink(s *Sink, in *stream) {
 // alert adds the nodes that decide what is told.
 func (b *builder) alert(s *Sink, in *stream, at place) (place, error) {
 	a := s.Alert
-	spec := operators.AlertSpec{In: at.schema, Repeat: a.Repeat, After: a.ResolveAfter}
+	at, decides := b.alertRows(s, in, at)
+	spec := operators.AlertSpec{In: at.schema, Repeat: a.Repeat, After: a.ResolveAfter, Level: slices.Index(operators.AlertLevels, a.Level)}
 	for _, name := range a.key(in) {
 		spec.Key = append(spec.Key, operators.GroupColumn{Name: name, From: at.schema.Lookup(name)})
 	}
@@ -269,6 +278,12 @@ func (b *builder) alert(s *Sink, in *stream, at place) (place, error) {
 		return at, err
 	}
 	if spec.Resolve, err = b.again(a.resolve, columns); err != nil {
+		return at, err
+	}
+	if spec.Priority, err = b.again(a.priority, columns); err != nil {
+		return at, err
+	}
+	if spec.Quiet, err = b.quiet(a, columns); err != nil {
 		return at, err
 	}
 	if spec, err = operators.NewAlert(spec); err != nil {
@@ -281,6 +296,10 @@ func (b *builder) alert(s *Sink, in *stream, at place) (place, error) {
 	}
 	at = b.follow(n, s, at)
 	if a.grouped {
+		if names := textsOf(a.GroupBy); !contains(names, decides) {
+			// Notifications are few: they move, not the rows that they are made of.
+			at = b.gather(s, s.Name.Text+"-group", &stream{timeless: in.timeless}, at, names)
+		}
 		if at, err = b.alertGroup(s, at); err != nil {
 			return at, err
 		}
@@ -297,7 +316,36 @@ func (b *builder) alert(s *Sink, in *stream, at place) (place, error) {
 	if err != nil {
 		return at, err
 	}
-	return b.follow(&engine.NodeSpec{Name: name + "-text", Kind: "map", Inputs: []int{at.node}, Schema: schema, New: operators.Map(schema, cols)}, s, at), nil
+	return b.follow(&engine.NodeSpec{Name: name + "-text", Step: name, Kind: "map", Inputs: []int{at.node}, Schema: schema, New: operators.Map(schema, cols)}, s, at), nil
+}
+
+// alertRows brings the rows of one alert to one partition, where they are in
+// several, and tells which columns decide it.
+func (b *builder) alertRows(s *Sink, in *stream, at place) (place, []string) {
+	a := s.Alert
+	key := a.key(in)
+	if in.key != nil && contains(key, in.key) {
+		return at, in.key
+	}
+	by := key
+	if names := textsOf(a.GroupBy); len(names) > 0 && contains(key, names) {
+		by = names // so that a group is in one partition, too
+	}
+	return b.gather(s, s.Name.Text, in, at, by), by
+}
+
+// gather sends rows through a repartition topic in which null is a key as others
+// are: no alert is lost for want of a value.
+func (b *builder) gather(s *Sink, label string, in *stream, at place, key []string) place {
+	step := &stream{name: s.Name.Text, step: &Transform{Name: s.Name, Errors: s.Errors}}
+	next := b.repartition(step, in, arrival{label: label}, at, key)
+	n := at.sub.Nodes[len(at.sub.Nodes)-1]
+	var cols []int
+	for _, name := range key {
+		cols = append(cols, at.schema.Lookup(name))
+	}
+	n.New = engine.RepartitionMeeting(n.Outputs[0].Topic, at.schema, cols, 0)
+	return next
 }
 
 // alertGroup adds the node that puts notifications together.
@@ -337,21 +385,29 @@ func (b *builder) outbox(n *engine.NodeSpec, s *Sink, in *stream, at place) erro
 	if a.grouped {
 		names = textsOf(a.GroupBy)
 	}
-	var key []int
+	key := []int{} // of no column: one key for all
 	for _, name := range names {
 		key = append(key, at.schema.Lookup(name))
 	}
-	spec := kafka.SinkSpec{Topic: topic, Schema: at.schema, Key: key, GroupKey: key, TimestampNow: true,
-		Headers: map[string]string{"leat.alert.priority": a.Priority}}
+	spec := kafka.SinkSpec{Topic: topic, Schema: at.schema, Key: key, GroupKey: key, TimestampNow: true}
+	value, from := at.schema, 0
 	if a.Body != nil {
-		encoder, err := codec.NewRowEncoder("json", a.body(), codec.EncoderOptions{})
-		if err != nil {
-			return err
-		}
-		from := len(at.schema.Fields) - len(a.columns)
-		spec.NewEncoder = func() codec.RowEncoder { return bodyEncoder{encoder(), from} }
+		value, from = a.body(), len(at.schema.Fields)-len(a.columns)
 	}
-	n.New = kafka.Sink(spec)
+	encoder, err := codec.NewRowEncoder("json", value, codec.EncoderOptions{})
+	if err != nil {
+		return err
+	}
+	n.New = func(ctx *engine.Context) (engine.Operator, error) {
+		notes := &noteEncoder{RowEncoder: encoder(), from: from, priority: at.schema.Lookup(operators.AlertPriority)}
+		spec, marked := spec, *ctx
+		spec.NewEncoder = func() codec.RowEncoder { return notes }
+		marked.Produce = func(r engine.Record) {
+			r.Headers = append(slices.Clone(r.Headers), engine.Header{Key: outbox.PriorityHeader, Value: []byte(operators.AlertLevels[notes.level])})
+			ctx.Produce(r)
+		}
+		return kafka.Sink(spec)(&marked)
+	}
 	n.Outputs = []engine.TopicSpec{{Topic: topic, Configs: map[string]string{
 		"cleanup.policy": "delete", "message.timestamp.type": appendTime, "retention.ms": milliseconds(outboxDays * 24 * time.Hour)}}}
 	n.Notes = append(n.Notes, "alerts wait in "+string(topic)+" for their sender")
@@ -362,13 +418,17 @@ func outboxTopic(p *Pipeline, s *Sink) engine.Topic {
 	return engine.Topic(p.Name.Text + "." + s.Name.Text + ".outbox")
 }
 
-// bodyEncoder writes the last columns of rows only: those of a body.
-type bodyEncoder struct {
+// noteEncoder writes notifications: the columns of a body only, where there is
+// one. It keeps the priority of the last, for the header of its record, which is
+// produced before the next is written.
+type noteEncoder struct {
 	codec.RowEncoder
-	from int
+	from, priority int
+	level          int
 }
 
-func (e bodyEncoder) AppendRow(dst []byte, cols []engine.Column, row int32) ([]byte, error) {
+func (e *noteEncoder) AppendRow(dst []byte, cols []engine.Column, row int32) ([]byte, error) {
+	e.level = max(0, slices.Index(operators.AlertLevels, cols[e.priority].Strs[row]))
 	return e.RowEncoder.AppendRow(dst, cols[e.from:], row)
 }
 
@@ -377,7 +437,6 @@ type Outbox struct {
 	Pipeline, Sink string
 	Kind           string // webhook or web_push
 	Topic          engine.Topic
-	Priority       string
 	Retry          outbox.Retry
 	Errors         engine.ErrorPolicy // Of("send")
 
@@ -391,7 +450,7 @@ func (p *Pipeline) Outboxes() []Outbox {
 	var out []Outbox
 	for _, s := range p.Sinks {
 		if a := s.Alert; a != nil {
-			out = append(out, Outbox{Pipeline: p.Name.Text, Sink: s.Name.Text, Kind: s.Kind, Topic: outboxTopic(p, s), Priority: a.Priority, Retry: a.Retry,
+			out = append(out, Outbox{Pipeline: p.Name.Text, Sink: s.Name.Text, Kind: s.Kind, Topic: outboxTopic(p, s), Retry: a.Retry,
 				Errors: policyOf(s.Errors, p.Errors), URL: a.URL.Text, Headers: a.Headers, Secrets: a.Secrets})
 		}
 	}

@@ -314,16 +314,30 @@ var kinds = []*Kind{
 		Key{Name: "path", Type: "path", Required: true, Doc: "The file, relative to the folder that leat runs in. It is made where it is missing; its folder must be there.", Not: []string{"file", "filename"}},
 		Key{Name: "only", Type: "final", Doc: "`final`: of updated windows write the final row only."},
 	)},
-	{Group: "sink", Name: "webhook", Doc: "Decides alerts, writes them to `<pipeline>.<sink>.outbox` in the transaction, and posts them from there: each a row with `alert.status` (firing, resolved), `alert.since` and `alert.at`, one per key while it fires, one when it is over. A notification is posted at least once, a repeat with the same `Idempotency-Key`. docs/how-to/alerts.md has the rest.", Keys: alertKeys(
+	{Group: "sink", Name: "webhook", Doc: "Decides alerts, writes them to `<pipeline>.<sink>.outbox` in the transaction, and posts them from there: each a row with `alert.status` (firing, resolved), `alert.priority`, `alert.since` and `alert.at`, one per key while it fires, one when it is over. A notification is posted at least once, a repeat with the same `Idempotency-Key`. docs/how-to/alerts.md has the rest.", Keys: alertKeys(
 		Key{Name: "url", Type: "text", Required: true, Doc: "Where alerts are posted: http or https. Addresses that are not public are refused unless `alerts.allow` of leat.yaml lists them.", Not: []string{"uri", "endpoint"}},
 		Key{Name: "headers", Type: "mapping name: text", Doc: "HTTP headers: `{Authorization: \"Bearer ${TOKEN}\"}`."},
 		Key{Name: "secret", Type: "text, or a list", Doc: "Signs what is posted, as the Standard Webhooks specification says: `${WEBHOOK_SECRET}`. Two while one takes the other's place."},
-		Key{Name: "body", Type: "mapping column: expression", Default: "the row", Doc: "The JSON object that is posted, of the row's columns and `alert.status`, `alert.since`, `alert.at`: `{text: country + \" is \" + alert.status}`.", Not: []string{"template", "payload"}},
+		Key{Name: "body", Type: "mapping column: expression", Default: "the row", Doc: "The JSON object that is posted, of the row's columns and `alert.status`, `alert.priority`, `alert.since`, `alert.at`: `{text: country + \" is \" + alert.status}`.", Not: []string{"template", "payload"}},
 	)},
 	{Group: "sink", Name: "web_push", Doc: "Decides alerts as a webhook sink does, and pushes them to the browsers that asked for them on the dashboard.", Keys: alertKeys(
-		Key{Name: "title", Type: "expression", Default: "the sink's name and the status", Doc: "The notification's heading, a text of the row's columns and `alert.status`, `alert.since`, `alert.at`.", Not: []string{"heading"}},
+		Key{Name: "title", Type: "expression", Default: "the sink's name and the status", Doc: "The notification's heading, a text of the row's columns and `alert.status`, `alert.priority`, `alert.since`, `alert.at`.", Not: []string{"heading"}},
 		Key{Name: "text", Type: "expression", Default: "the row", Doc: "What it says.", Not: []string{"body", "message"}},
 	)},
+	{Group: "quiet", Doc: "Hours in which an alert sink tells nothing: `{from: 22:00, to: 07:00, time_zone: Europe/Berlin}`. The event time of the row decides, and the watermark ends them, so that a replay decides the same.", Keys: []Key{
+		{Name: "from", Type: "time of day", Required: true, Doc: "`22:00`: when they begin, as clocks in the time zone show it.", Not: []string{"start", "start_time", "begin"}},
+		{Name: "to", Type: "time of day", Required: true, Doc: "When they end: at or before `from` it is of the day after. `24:00` is midnight.", Not: []string{"end", "end_time", "until"}},
+		{Name: "time_zone", Type: "IANA zone", Required: true, Doc: "Of both, and of the days.", Not: []string{"timezone", "zone", "tz", "location"}},
+		{Name: "days", Type: "list of days", Default: "all", Doc: "On which they begin: `[mon-thu, sun]`.", Not: []string{"weekdays", "day"}},
+		{Name: "also", Type: "list of quiet spans", Group: "quiet_span", Doc: "More of them: `[{from: 00:00, to: 24:00, days: [sat, sun]}]`. Those that touch are one."},
+		{Name: "let_through", Type: "normal, high, urgent or an expression", Doc: "What is told all the same: alerts of this priority and above, or those of whose rows the expression is true. So is their end.", Not: []string{"except", "unless"}},
+		{Name: "during", Type: "hold or drop", Default: "hold", Doc: "`hold`: at the end the newest of each dedupe_key is told. `drop`: what began and ended meanwhile is never told; what still fires is told with its next firing row; the end of what was told before is held.", Not: []string{"mode", "action"}},
+	}},
+	{Group: "quiet_span", Doc: "More quiet hours, in the same time zone.", Keys: []Key{
+		{Name: "from", Type: "time of day", Required: true, Doc: "When they begin.", Not: []string{"start", "start_time", "begin"}},
+		{Name: "to", Type: "time of day", Required: true, Doc: "When they end.", Not: []string{"end", "end_time", "until"}},
+		{Name: "days", Type: "list of days", Default: "all", Doc: "On which they begin.", Not: []string{"weekdays", "day"}},
+	}},
 	{Group: "retry", Doc: "How often an alert is tried. What is given up goes where `errors` says of the stage `send`.", Keys: []Key{
 		{Name: "attempts", Type: "int", Default: "15", Doc: "The most that are made: about a quarter of an hour of waiting."},
 		{Name: "for", Type: "duration", Default: "24h", Doc: "An alert older than this that fails is not tried again."},
@@ -479,11 +493,12 @@ func alertKeys(own ...Key) []Key {
 		Key{Name: "when", Type: "expression", Default: "each row", Doc: "Which rows fire.", Not: []string{"where", "if"}},
 		Key{Name: "resolve_when", Type: "expression", Default: "not `when`", Doc: "Which rows resolve. A deleted row does, too."},
 		Key{Name: "resolve_after", Type: "duration", Doc: "Without a firing row for this long, in event time, an alert is over."},
-		Key{Name: "dedupe_key", Type: "list of columns", Default: "the group_by columns, else one alert for all rows", Doc: "One alert for each.", Not: []string{"key"}},
+		Key{Name: "dedupe_key", Type: "list of columns", Default: "the group_by columns, else one alert for all rows", Doc: "One alert for each. Where its rows are in several partitions they go through a repartition topic.", Not: []string{"key"}},
 		Key{Name: "repeat_interval", Type: "duration", Doc: "An alert that still fires is told again after this, in event time."},
-		Key{Name: "group_by", Type: "list of columns", Doc: "Notifications that agree on these go out as one: these columns, `alert.count`, and the notifications themselves as the list `alerts`. `[]`: all. At most 100 in one."},
+		Key{Name: "group_by", Type: "list of columns", Doc: "Notifications that agree on these go out as one: these columns, `alert.count`, and the notifications themselves as the list `alerts`, higher priorities first. `[]`: all. At most 100 in one. Groups are the fleet's, not a worker's."},
 		Key{Name: "group_wait", Type: "duration", Default: "30s with group_by", Doc: "How long a group waits for more, by the clock, from its first. By itself: all are one group."},
-		Key{Name: "priority", Type: "low, normal, high or urgent", Default: "normal", Doc: "The record's header `leat.alert.priority`; of a web_push its urgency, and how long it is kept for a browser that is away.", Not: []string{"severity"}},
+		Key{Name: "priority", Type: "low, normal, high, urgent or an expression", Default: "normal", Doc: "Or an expression that gives one of them: `failed > 100 ? \"urgent\" : \"high\"`. Higher ones stand first in a group and are sent first of what waits; one that rises is told again. It is `alert.priority` of what is posted and the record's header `leat.alert.priority`; of a web_push it is the urgency, and how long it is kept for a browser that is away.", Not: []string{"severity", "urgency"}},
+		Key{Name: "quiet", Type: "quiet", Group: "quiet", Doc: "Hours in which nothing is told.", Not: []string{"quiet_hours", "mute", "mute_time_intervals", "silence", "support_hours"}},
 		Key{Name: "retry", Type: "retry", Group: "retry", Doc: "How often an alert is tried."},
 	)...)
 }
