@@ -5,6 +5,7 @@
 //	realkafka  starts and stops an Apache Kafka from its published jars
 //	e2e        the main job through the binary: pipe, a real Kafka, crashes
 //	run        go run ./bench/run: leat beside raw consumption of the same topic
+//	figures    the machine's load and RESULTS.md, for those who measure
 //	RESULTS.md the figures last published, with the machine and the date
 //
 // Nothing in leat imports this room. What is here may use franz-go to load and

@@ -4,12 +4,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
+	"github.com/leatstream/leat/bench/figures"
 	"github.com/leatstream/leat/bench/realkafka"
 )
 
@@ -97,16 +97,11 @@ func measure(ctx context.Context, o options) error {
 	if err := r.run(ctx); err != nil {
 		return err
 	}
-	out := io.Writer(os.Stdout)
+	folder := ""
 	if o.write {
-		f, err := os.Create(filepath.Join("bench", "RESULTS.md"))
-		if err != nil {
-			return fmt.Errorf("write the results (run this in the repository's root): %w", err)
-		}
-		defer f.Close()
-		out = io.MultiWriter(os.Stdout, f)
+		folder = "bench"
 	}
-	return r.report(out)
+	return figures.Publish(folder, r.report)
 }
 
 func arg(n int) string {

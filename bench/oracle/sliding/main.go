@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/leatstream/leat/bench/figures"
 	"github.com/leatstream/leat/bench/realkafka"
 )
 
@@ -52,7 +53,7 @@ func main() {
 }
 
 func (b *bench) run(ctx context.Context) (err error) {
-	if err := b.quiet(); err != nil {
+	if b.load, err = figures.Quiet(); err != nil && !b.loaded {
 		return err
 	}
 	if b.leat, err = filepath.Abs(b.leat); err != nil {
@@ -100,36 +101,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	out := io.Writer(os.Stdout)
+	folder := ""
 	if b.write {
-		f, err := os.Create(filepath.Join("bench", "oracle", "RESULTS.md"))
-		if err != nil {
-			return fmt.Errorf("write the results (run this in the repository's root): %w", err)
-		}
-		defer f.Close()
-		out = io.MultiWriter(os.Stdout, f)
+		folder = "bench/oracle"
 	}
-	b.report(out, runs)
-	return nil
-}
-
-// quiet refuses to measure on a busy machine.
-func (b *bench) quiet() error {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		b.load = "unknown"
-		return nil
-	}
-	var one float64
-	b.load, _, _ = strings.Cut(string(text), " ")
-	if _, err := fmt.Sscan(b.load, &one); err != nil {
-		return fmt.Errorf("read the machine's load: %w", err)
-	}
-	const most = 1.5
-	if one >= most && !b.loaded {
-		return fmt.Errorf("the machine is busy (load %s): wait, or say -busy", b.load)
-	}
-	return nil
+	return figures.Publish(folder, func(w io.Writer) error { b.report(w, runs); return nil })
 }
 
 // run is one thing to measure.
