@@ -129,6 +129,7 @@ function heatOfHistogram(store, panel, most) {
 
 function heatOfNumbers(store, panel, most) {
   const shape = timeseries(store, panel, most);
+  shape.lines.sort((a, b) => a.name < b.name ? -1 : 1); // rows that stay where they are
   const byTime = new Map();
   let low = Infinity, high = -Infinity;
   shape.lines.forEach((l, row) => {

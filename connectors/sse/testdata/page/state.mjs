@@ -163,7 +163,7 @@ test('histograms of a window are put together before quantiles are taken', () =>
 
 test('a heatmap of numbers has a row for each key', () => {
   const map = heat(cities(), { value: 'temp', series: 'site' });
-  assert.deepEqual(map.rows, ['oslo', 'porto']);
+  assert.deepEqual(map.rows, ['porto', 'oslo'], 'by name, from below');
   assert.deepEqual(map.columns.map((c) => [c.x / min, c.open, c.cells.length]), [[1, false, 2], [2, false, 2], [3, true, 2]]);
 });
 
