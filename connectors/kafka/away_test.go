@@ -115,3 +115,50 @@ func TestLaneIsBackSoonAfterAnOutage(t *testing.T) {
 		}
 	})
 }
+
+// A session that ends while no broker answers leaves its member in the group,
+// which would wait for it. The lane's next session takes it out.
+func TestMemberLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, embedded.Options{Virtual: true})
+		l := newLink(w.b.Dial)
+		cfg := w.config()
+		cfg.Dialer, cfg.SessionTimeout = l.connect, time.Minute
+		b, err := Connect(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		join := func() (s engine.Session, took time.Duration) {
+			start := time.Now()
+			s, err := b.Session(t.Context(), engine.SessionRequest{
+				Group: "g", Topics: []engine.Topic{"in"}, TransactionalID: "a", Lane: "a", Guarantee: engine.ExactlyOnce,
+				Start: func(context.Context, engine.TopicPartition) (engine.Offset, error) { return 0, nil },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for {
+				if _, owned := s.Assignment(); len(owned) == 1 {
+					return s, time.Since(start)
+				}
+				if _, err := s.Poll(t.Context(), 1, 10*time.Millisecond); err != nil {
+					t.Fatal(err)
+				}
+				s.AllowRebalance()
+			}
+		}
+		first, _ := join()
+		l.down()
+		first.Close(true)
+		l.up()
+		second, took := join()
+		defer second.Close(true)
+		if took > 2*time.Second {
+			t.Errorf("the second session owned its partition after %v", took)
+		}
+		if n := len(b.behind); n != 0 {
+			t.Errorf("%d lanes are remembered", n)
+		}
+	})
+}

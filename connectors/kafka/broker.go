@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 
 	"github.com/leatstream/leat/engine"
 )
@@ -12,6 +14,9 @@ import (
 type Broker struct {
 	cfg     Config
 	cluster *Cluster
+
+	mu     sync.Mutex
+	behind map[string][]string // members that a lane's sessions could not take out of the group, by lane
 }
 
 // Connect makes the cluster's client, once a broker has answered.
@@ -20,7 +25,7 @@ func Connect(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Broker{cfg: cfg, cluster: c}, nil
+	return &Broker{cfg: cfg, cluster: c, behind: make(map[string][]string)}, nil
 }
 
 // Cluster is the cluster outside any group.
@@ -39,13 +44,38 @@ func (b *Broker) Session(ctx context.Context, r engine.SessionRequest) (engine.S
 		log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Logger = log
-	return NewSession(cfg, SessionConfig{
+	lane := r.Group + "\x00" + r.Lane
+	s, err := NewSession(cfg, SessionConfig{
 		Group: r.Group, Topics: r.Topics, TransactionalID: r.TransactionalID, Guarantee: r.Guarantee, Lane: laneSuffix(r.Lane),
 		Start:        func(tp engine.TopicPartition) (engine.Offset, error) { return r.Start(ctx, tp) },
 		CommitNumber: r.CommitNumber,
 		Writer:       r.Writer,
 		OnVanished:   func(ids []string) { log.Info("fenced lanes that are gone", "transactional_ids", ids) },
+		Behind:       b.leftBehind(lane),
+		OnBehind: func(member string) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.behind[lane] = append(b.behind[lane], member)
+		},
 	})
+	if err != nil {
+		return nil, err
+	}
+	b.forget(lane)
+	return s, nil
+}
+
+// leftBehind are the members that a lane's former sessions left in the group.
+func (b *Broker) leftBehind(lane string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.behind[lane])
+}
+
+func (b *Broker) forget(lane string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.behind, lane)
 }
 
 // laneSuffix makes a lane's name fit for a client id.

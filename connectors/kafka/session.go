@@ -42,6 +42,12 @@ type SessionConfig struct {
 	OnVanished func(ids []string)
 	// Fence replaces InitProducerId for vanished ids (tests). nil: that.
 	Fence func(ctx context.Context, ids []string) error
+	// Behind are members of the group that former sessions of this lane could not
+	// take out of it, as no broker answered. A group waits SessionTimeout for such
+	// a member before it gives its partitions to anybody: they are taken out now.
+	Behind []string
+	// OnBehind hears of this session's member where Close could not take it out.
+	OnBehind func(member string)
 	// GiveUp is how long the outcome of a transaction is looked for. Default 30s.
 	GiveUp time.Duration
 }
@@ -127,7 +133,33 @@ func NewSession(cfg Config, sc SessionConfig) (*Session, error) {
 			return nil, cfg.fail(fmt.Sprintf("claim transactional id %q", sc.TransactionalID), err)
 		}
 	}
+	if len(sc.Behind) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if err := s.takeOut(ctx, sc.Behind); err != nil {
+			cfg.Logger.Warn("kafka: take former members out of the group", "group", sc.Group, "err", err)
+		}
+	}
 	return s, nil
+}
+
+// takeOut removes members from the group. One that is not there is no error.
+func (s *Session) takeOut(ctx context.Context, members []string) error {
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.MemberID = s.sc.Group, members[0] // before version 3 it is one
+	for _, id := range members {
+		m := kmsg.NewLeaveGroupRequestMember()
+		m.MemberID = id
+		req.Members = append(req.Members, m)
+	}
+	resp, err := req.RequestWith(ctx, s.cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if errors.Is(err, kerr.UnknownMemberID) {
+		return nil
+	}
+	return err
 }
 
 func (s *Session) groupOptions() []kgo.Opt {
@@ -314,10 +346,11 @@ func (s *Session) Close(leave bool) {
 	}
 	s.cl.AllowRebalance()
 	if leave {
+		member, _ := s.cl.GroupMetadata()
 		if s.sc.InstanceID != "" {
 			_, _ = s.adm.LeaveGroup(ctx, kadm.LeaveGroup(s.sc.Group).InstanceIDs(s.sc.InstanceID))
-		} else {
-			_ = s.cl.LeaveGroupContext(ctx) // else the group waits for SessionTimeout
+		} else if err := s.cl.LeaveGroupContext(ctx); err != nil && member != "" && s.sc.OnBehind != nil {
+			s.sc.OnBehind(member) // else the group waits for SessionTimeout
 		}
 	}
 	// kgo's own Close would wait for a join in progress, and leave in any case.
