@@ -180,7 +180,7 @@ func (l *lane) work(ctx context.Context) error {
 		if err := l.advance(); err != nil {
 			return err
 		}
-		if g, _ := l.session.Assignment(); g != l.generation || l.full() || l.ready() {
+		if g, _ := l.session.Assignment(); g != l.generation || l.full() || l.ready() || l.atEnd() || l.w.finished(l) {
 			return nil
 		}
 	}

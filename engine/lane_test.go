@@ -254,6 +254,26 @@ func TestUntilEnd(t *testing.T) {
 	}
 }
 
+// TestUntilEndCommitsAtOnce: what was read to the end is not kept until the
+// commit interval is over.
+func TestUntilEndCommitsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(in(2))
+		for i, line := range []string{"p0 a@1s", "p1 b@1s", "p0 a@30s", "p1 b@30s"} {
+			f.feed(parseRow(t, line, int64(i)))
+		}
+		began := time.Now()
+		w := work(t, f, tumbling, func(o *engine.Options) { o.UntilEnd, o.CommitInterval = true, time.Hour })
+		<-w.done
+		if w.err != nil || w.sum.RecordsIn != 4 || w.sum.RecordsOut != 2 {
+			t.Fatalf("%+v, %v", w.sum, w.err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // TestStdout: lines of a stdout or file sink appear once their transaction has
 // committed.
 func TestStdout(t *testing.T) {

@@ -138,6 +138,28 @@ func (w *Worker) reachedEnd(t *Task) {
 	}
 }
 
+// atEnd tells a lane that it has read all that --until-end asks of it, with
+// something to commit: nothing is worth waiting for until the interval is over.
+// A lane with repartition topics waits, as others still write them.
+func (l *lane) atEnd() bool {
+	if !l.w.opts.UntilEnd {
+		return false
+	}
+	changed := false
+	for _, t := range l.tasks {
+		if t.task == nil || t.task.closing {
+			return false
+		}
+		for _, f := range t.task.feeds {
+			if end, known := l.w.ends[f.tp]; !known || end > 0 && f.position < end {
+				return false
+			}
+		}
+		changed = changed || t.task.changed
+	}
+	return changed
+}
+
 // finished tells a lane that all is done: read, and with --close-windows all
 // of its tasks closed and committed.
 func (w *Worker) finished(l *lane) bool {
