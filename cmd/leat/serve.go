@@ -51,9 +51,6 @@ func (p *process) listen(m *engine.Metrics) error {
 	}); err != nil {
 		return err
 	}
-	if p.push != nil {
-		p.push.serve(s.hub, gate)
-	}
 	for _, j := range p.jobs {
 		for _, v := range j.topo.Views {
 			s.views = true
@@ -61,6 +58,15 @@ func (p *process) listen(m *engine.Metrics) error {
 				return err
 			}
 			s.hub.Add(v, j.topo.Dashboard, j.topo.Title())
+		}
+	}
+	if p.push != nil {
+		p.push.serve(s.hub, gate)
+		for _, j := range p.jobs {
+			if sinks := p.push.sinks[j.topo.Pipeline]; len(sinks) > 0 { // browsers must be able to ask for them
+				s.views = true
+				s.hub.AddAlerts(j.topo.Pipeline, j.topo.Title(), sinks)
+			}
 		}
 	}
 	if s.views {

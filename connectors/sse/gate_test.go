@@ -1,8 +1,11 @@
 package sse
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -45,5 +48,38 @@ func TestViewersOfTheSameRowsShareTheirEncoding(t *testing.T) {
 	}
 	if given[0] != "all of country" {
 		t.Errorf("the filter was given the claims %s", given[0])
+	}
+}
+
+// onlyGate shows the views that it names, whole.
+type onlyGate struct {
+	open
+	name string
+}
+
+func (g onlyGate) View(_ *Viewer, view string) (string, bool) { return "", view == g.name }
+
+// A pipeline whose alerts are pushed to browsers has a page without any view: for
+// those who may have one of the alerts.
+func TestAlertsHaveAPage(t *testing.T) {
+	for gate, want := range map[Gate]string{nil: "shop 200", onlyGate{name: "shop/phones"}: "shop 200", onlyGate{name: "shop/other"}: " 404"} {
+		h := NewHub(Options{Gate: gate})
+		h.AddAlerts("shop", "Shop", []string{"phones"})
+		get := func(path string) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			h.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
+			return w
+		}
+		var list []boardInfo
+		if err := json.Unmarshal(get("/v1/dashboards").Body.Bytes(), &list); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, b := range list {
+			got += b.Pipeline
+		}
+		if got += fmt.Sprintf(" %d", get("/v1/dashboards/shop").Code); got != want {
+			t.Errorf("gate %v: %q, want %q", gate, got, want)
+		}
 	}
 }

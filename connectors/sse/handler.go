@@ -139,7 +139,11 @@ func (h *Hub) board(r *http.Request, pipeline string) (boardInfo, bool) {
 		return boardInfo{}, false
 	}
 	info := boardInfo{Pipeline: pipeline, Title: b.title, Dashboard: b.dashboard, Views: h.infos(r, pipeline)}
-	if len(info.Views) == 0 && h.opts.Gate != (open{}) {
+	alerts := slices.ContainsFunc(b.alerts, func(sink string) bool {
+		rows, ok := h.opts.Gate.View(ViewerOf(r.Context()), pipeline+"/"+sink)
+		return ok && rows == ""
+	})
+	if len(info.Views) == 0 && !alerts && h.opts.Gate != (open{}) {
 		return boardInfo{}, false
 	}
 	var told struct {

@@ -123,6 +123,7 @@ type served struct {
 type board struct {
 	title     string
 	dashboard json.RawMessage
+	alerts    []string // sinks that push to browsers: who may have one of them may see the page
 }
 
 // NewHub makes a hub without views.
@@ -181,7 +182,11 @@ func (h *Hub) Add(spec engine.ViewSpec, dashboard json.RawMessage, title string)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if b := h.boards[spec.Pipeline]; b == nil || len(dashboard) > 0 || title != "" {
-		h.boards[spec.Pipeline] = &board{title: title, dashboard: dashboard}
+		next := &board{title: title, dashboard: dashboard}
+		if b != nil {
+			next.alerts = b.alerts
+		}
+		h.boards[spec.Pipeline] = next
 	}
 	if old := h.views[spec.Name]; old != nil {
 		if reflect.DeepEqual(old.spec, defaults(spec)) {
@@ -197,6 +202,19 @@ func (h *Hub) Add(spec engine.ViewSpec, dashboard json.RawMessage, title string)
 	if h.start != nil {
 		h.start(s)
 	}
+}
+
+// AddAlerts gives a pipeline a page from which browsers can ask for its alerts,
+// also where it has no views.
+func (h *Hub) AddAlerts(pipeline, title string, sinks []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := board{title: title}
+	if b := h.boards[pipeline]; b != nil {
+		next = *b
+	}
+	next.alerts = sinks
+	h.boards[pipeline] = &next
 }
 
 // Remove stops serving a view: its clients are told that it was replaced, and
