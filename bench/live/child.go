@@ -1,14 +1,19 @@
+//go:build linux
+
 package main
 
 import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/exec"
 	"strconv"
@@ -32,6 +37,7 @@ var view = engine.ViewSpec{
 
 // child is a process of ours; line is the first that it printed: its address.
 type child struct {
+	what string
 	cmd  *exec.Cmd
 	line string
 }
@@ -41,7 +47,7 @@ func startChild(ctx context.Context, what string, args ...string) (*child, error
 	if err != nil {
 		return nil, fmt.Errorf("start the %s: %w", what, err)
 	}
-	c := &child{cmd: exec.CommandContext(ctx, self, append([]string{"-child", what}, args...)...)}
+	c := &child{what: what, cmd: exec.CommandContext(ctx, self, append([]string{"-child", what}, args...)...)}
 	c.cmd.Stderr = os.Stderr
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
 	out, err := c.cmd.StdoutPipe()
@@ -91,16 +97,40 @@ func (c *child) usage() (u usage) {
 	return u
 }
 
-// encoded is how many frames the node has made.
-func (c *child) encoded() int64 {
-	r, err := http.Get("http://" + c.line + "/encoded")
+// counted is what a node has counted.
+type counted struct {
+	Ticks   int64 // frames of its clock that had rows: what each client is offered
+	Encoded int64 // frames made
+	Resyncs int64 // snapshots to clients that fell too far behind
+}
+
+func (c *child) counted() (n counted, err error) {
+	r, err := http.Get("http://" + c.line + "/counted")
 	if err != nil {
-		return 0
+		return n, fmt.Errorf("ask the node: %w", err)
 	}
 	defer r.Body.Close()
-	var n int64
-	_, _ = fmt.Fscan(r.Body, &n)
-	return n
+	if err := json.NewDecoder(r.Body).Decode(&n); err != nil {
+		return n, fmt.Errorf("ask the node: %w", err)
+	}
+	return n, nil
+}
+
+// profile writes what the node does with its CPU for some seconds to a file.
+func (c *child) profile(file string, seconds int) error {
+	r, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", c.line, seconds))
+	if err != nil {
+		return fmt.Errorf("profile the node: %w", err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return fmt.Errorf("profile the node: %w", err)
+	}
+	if err := os.WriteFile(file, b, 0o644); err != nil {
+		return fmt.Errorf("profile the node: %w", err)
+	}
+	return nil
 }
 
 func runBroker(ctx context.Context) error {
@@ -114,16 +144,20 @@ func runBroker(ctx context.Context) error {
 	return nil
 }
 
-// counts is the part of the hub's metrics that is looked at.
-type counts struct{ made atomic.Int64 }
+// counts are a worker's metrics, and the part of them that is looked at.
+type counts struct {
+	*engine.Metrics
+	ticks, encoded, resyncs atomic.Int64
+}
 
-func (c *counts) Connections(string, int)       {}
-func (c *counts) Frame(string, int)             {}
-func (c *counts) Encoded(string, string)        { c.made.Add(1) }
-func (c *counts) Conflated(string, int)         {}
-func (c *counts) Resync(string, string)         {}
-func (c *counts) Rejected(string, string)       {}
-func (c *counts) EventToScreen(string, float64) {}
+func (c *counts) Encoded(view, kind string) { c.encoded.Add(1); c.Metrics.Encoded(view, kind) }
+
+func (c *counts) Resync(view, reason string) { c.resyncs.Add(1); c.Metrics.Resync(view, reason) }
+
+func (c *counts) EventToScreen(view string, seconds float64) {
+	c.ticks.Add(1)
+	c.Metrics.EventToScreen(view, seconds)
+}
 
 // runNode serves the view, as a node of a fleet does.
 func runNode(ctx context.Context, brokers string) error {
@@ -132,12 +166,16 @@ func runNode(ctx context.Context, brokers string) error {
 		return err
 	}
 	defer b.Close()
-	var c counts
-	hub := sse.NewHub(sse.Options{Metrics: &c, MaxConnections: 1 << 20, Log: slog.New(slog.DiscardHandler)})
+	c := &counts{Metrics: engine.NewMetrics()}
+	hub := sse.NewHub(sse.Options{Metrics: c, MaxConnections: 1 << 20, Log: slog.New(slog.DiscardHandler)})
 	hub.Add(view, nil, "")
 	mux := http.NewServeMux()
 	mux.Handle("/", hub.Handler())
-	mux.HandleFunc("/encoded", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, c.made.Load()) })
+	mux.HandleFunc("/counted", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(counted{c.ticks.Load(), c.encoded.Load(), c.resyncs.Load()})
+	})
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
@@ -158,4 +196,38 @@ func runNode(ctx context.Context, brokers string) error {
 		err = <-running
 	}
 	return err
+}
+
+// runFloor writes to each connection as often and as much as a node does, and
+// does nothing else: what is left is the kernel's.
+func runFloor(ctx context.Context, size int, every time.Duration) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	fmt.Println(l.Addr())
+	var conns []net.Conn
+	come := make(chan net.Conn)
+	go func() { // ends with the process
+		for {
+			if c, err := l.Accept(); err == nil {
+				come <- c
+			}
+		}
+	}()
+	text := append(bytes.Repeat([]byte("x"), size-len("\nevent: delta\n")), "\nevent: delta\n"...)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-come:
+			conns = append(conns, c)
+		case <-tick.C:
+			for _, c := range conns {
+				_, _ = c.Write(text)
+			}
+		}
+	}
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -11,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// feeder writes the view's topic as a task would: ten rows a frame and a mark
-// each second.
+// feeder writes the view's topic as a task would: some rows a few times a
+// frame, and a mark each second.
 type feeder struct {
 	client *kgo.Client
 	still  atomic.Bool
@@ -20,8 +22,12 @@ type feeder struct {
 	wg     sync.WaitGroup
 }
 
-// rowsPerFrame rows of 300 bytes are some 3 KB.
-const rowsPerFrame = 10
+// Ten rows of 300 bytes a frame are some 3 KB. They come in five parts, so that
+// no frame of the node's clock is without any, whenever it ticks.
+const (
+	rowsAtOnce    = 2
+	partsPerFrame = 5
+)
 
 var pad = strings.Repeat("x", 230)
 
@@ -33,7 +39,7 @@ func newFeeder(ctx context.Context, brokers string, refresh time.Duration) (*fee
 	ctx, cancel := context.WithCancel(ctx)
 	f := &feeder{client: client, cancel: cancel}
 	f.wg.Go(func() {
-		tick := time.NewTicker(refresh)
+		tick := time.NewTicker(refresh / partsPerFrame)
 		defer tick.Stop()
 		for n := 0; ; n++ {
 			select {
@@ -50,13 +56,16 @@ func newFeeder(ctx context.Context, brokers string, refresh time.Duration) (*fee
 func (f *feeder) send(ctx context.Context, n int, now time.Time) {
 	var recs []*kgo.Record
 	if !f.still.Load() {
-		for i := range rowsPerFrame {
-			key := fmt.Sprintf("key-%03d", (n*rowsPerFrame+i)%100)
+		for i := range rowsAtOnce {
+			key := fmt.Sprintf("key-%03d", (n*rowsAtOnce+i)%100)
 			recs = append(recs, &kgo.Record{Key: []byte(key), Value: fmt.Appendf(nil, `{"k":%q,"pad":%q,"sent":%d}`, key, pad, now.UnixMicro())})
 		}
 	}
-	if n%4 == 0 {
+	if n%(4*partsPerFrame) == 0 {
 		recs = append(recs, &kgo.Record{Key: []byte("\x00mark/0"), Value: fmt.Appendf(nil, `{"watermark":%d,"at":%d}`, now.UnixMilli(), now.UnixMilli())})
+	}
+	if len(recs) == 0 {
+		return
 	}
 	f.client.ProduceSync(ctx, recs...)
 }

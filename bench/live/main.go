@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -8,27 +10,34 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"strconv"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/leatstream/leat/bench/figures"
 )
 
 // options are the flags.
 type options struct {
-	clients, half   int
-	seconds         int
-	write           bool
-	child, brokers  string
-	refresh, settle time.Duration
+	clients, half, few int
+	seconds, size      int
+	write              bool
+	profile            string
+	child, brokers     string
+	refresh, settle    time.Duration
 }
 
 func main() {
 	o := options{refresh: 250 * time.Millisecond, settle: 3 * time.Second}
 	flag.IntVar(&o.clients, "clients", 10_000, "streams for memory and CPU")
+	flag.IntVar(&o.few, "few", 2_000, "streams for CPU on a machine that is not full")
 	flag.IntVar(&o.half, "half", 5_000, "streams for latency and the storm")
 	flag.IntVar(&o.seconds, "seconds", 15, "length of each measurement")
 	flag.BoolVar(&o.write, "write", false, "write bench/live/RESULTS.md")
-	flag.StringVar(&o.child, "child", "", "for its own use: broker or node")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the node to this file")
+	flag.StringVar(&o.child, "child", "", "for its own use: broker, node or floor")
+	flag.IntVar(&o.size, "size", 0, "for its own use")
 	flag.StringVar(&o.brokers, "brokers", "", "for its own use")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -45,6 +54,8 @@ func (o options) run(ctx context.Context) error {
 		return runBroker(ctx)
 	case "node":
 		return runNode(ctx, o.brokers)
+	case "floor":
+		return runFloor(ctx, o.size, o.refresh)
 	case "":
 	default:
 		return fmt.Errorf("-child %s: there is no such child", o.child)
@@ -53,17 +64,11 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out := io.Writer(os.Stdout)
+	folder := ""
 	if o.write {
-		f, err := os.Create(filepath.Join("bench", "live", "RESULTS.md"))
-		if err != nil {
-			return fmt.Errorf("write the results (run this in the repository's root): %w", err)
-		}
-		defer f.Close()
-		out = io.MultiWriter(os.Stdout, f)
+		folder = "bench/live"
 	}
-	r.report(out, o)
-	return nil
+	return figures.Publish(folder, func(w io.Writer) error { r.report(w, o); return nil })
 }
 
 // measure starts the children and takes all measurements.
@@ -85,36 +90,27 @@ func (o options) measure(ctx context.Context) (r results, err error) {
 		return r, err
 	}
 	defer node.stop()
-	r.load = loadavg()
+	r.machine = figures.Load()
 
-	// Memory and CPU.
 	if err := wait(ctx, o.settle); err != nil {
 		return r, err
 	}
 	bare := node.usage()
-	crowd, err := connect(ctx, node.line, o.clients, "")
+	if r.full, err = o.load(ctx, node, o.clients, ""); err != nil {
+		return r, err
+	}
+	r.memory = float64(r.full.rss-bare.rss) / float64(o.clients)
+	if r.few, err = o.load(ctx, node, o.few, o.profile); err != nil {
+		return r, err
+	}
+	floor, err := startChild(ctx, "floor", "-size", strconv.Itoa(int(r.few.size())))
 	if err != nil {
 		return r, err
 	}
-	if err := wait(ctx, o.settle); err != nil {
+	r.floor, err = o.load(ctx, floor, o.few, "")
+	floor.stop()
+	if err != nil {
 		return r, err
-	}
-	crowd.forget()
-	before, began := node.usage(), time.Now()
-	if err := wait(ctx, time.Duration(o.seconds)*time.Second); err != nil {
-		return r, err
-	}
-	after, took := node.usage(), time.Since(began)
-	full := crowd.seen()
-	r.memory = float64(after.rss-bare.rss) / float64(o.clients)
-	r.cpu = (after.cpu - before.cpu).Seconds() / float64(full.frames)
-	r.frames = float64(full.frames) / took.Seconds()
-	r.bytes = float64(full.bytes) / float64(full.frames)
-	r.cores = (after.cpu - before.cpu).Seconds() / took.Seconds()
-	r.full = full
-	crowd.close()
-	if full.frames == 0 {
-		return r, errors.New("no frame came")
 	}
 
 	// Latency, alone and beside a client that stops reading.
@@ -152,7 +148,11 @@ func (o options) measure(ctx context.Context) (r results, err error) {
 	cursor := half.cursor()
 	half.close()
 	for _, c := range []string{cursor, ""} {
-		from, began := node.encoded(), time.Now()
+		from, err := node.counted()
+		if err != nil {
+			return r, err
+		}
+		began := time.Now()
 		back, err := connect(ctx, node.line, o.half, c)
 		if err != nil {
 			return r, err
@@ -160,13 +160,63 @@ func (o options) measure(ctx context.Context) (r results, err error) {
 		if err := back.ready(ctx); err != nil {
 			return r, err
 		}
-		r.storms = append(r.storms, storm{cursor: c != "", took: time.Since(began), encodes: node.encoded() - from, resumed: back.resumed()})
+		took := time.Since(began)
+		to, err := node.counted()
+		if err != nil {
+			return r, err
+		}
+		_, resumed := back.told()
+		r.storms = append(r.storms, storm{cursor: c != "", took: took, encodes: to.Encoded - from.Encoded, resumed: resumed})
 		back.close()
 		if err := wait(ctx, o.settle); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
+}
+
+// load measures a process while n clients read from it.
+func (o options) load(ctx context.Context, c *child, n int, profile string) (l load, err error) {
+	crowd, err := connect(ctx, c.line, n, "")
+	if err != nil {
+		return l, err
+	}
+	defer crowd.close()
+	if err := wait(ctx, o.settle); err != nil {
+		return l, err
+	}
+	var first, last counted
+	var wg sync.WaitGroup
+	var failed error
+	if c.what == "node" {
+		if first, err = c.counted(); err != nil {
+			return l, err
+		}
+	}
+	if profile != "" {
+		wg.Go(func() { failed = c.profile(profile, o.seconds) })
+	}
+	crowd.forget()
+	before, began := c.usage(), time.Now()
+	if err := wait(ctx, time.Duration(o.seconds)*time.Second); err != nil {
+		return l, err
+	}
+	after, took := c.usage(), time.Since(began)
+	l = load{clients: n, took: took, cpu: after.cpu - before.cpu, rss: after.rss, seen: crowd.seen()}
+	if c.what == "node" {
+		if last, err = c.counted(); err != nil {
+			return l, err
+		}
+		l.ticks, l.resyncs = last.Ticks-first.Ticks, last.Resyncs-first.Resyncs
+	}
+	wg.Wait()
+	if failed != nil {
+		return l, failed
+	}
+	if l.frames == 0 {
+		return l, errors.New("no frame came")
+	}
+	return l, nil
 }
 
 func wait(ctx context.Context, d time.Duration) error {

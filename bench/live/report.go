@@ -1,24 +1,44 @@
+//go:build linux
+
 package main
 
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime"
-	"strings"
 	"time"
 )
 
 // results is what was measured.
 type results struct {
-	load          string
-	memory        float64 // bytes a client
-	cpu           float64 // seconds a message
-	frames, bytes float64 // a second; a frame
-	cores         float64 // that the node used
-	full          seen
-	alone, beside seen
-	storms        []storm
+	machine          string  // its load when it began
+	memory           float64 // bytes a client
+	full, few, floor load
+	alone, beside    seen
+	storms           []storm
+}
+
+// load is what a process did for its clients.
+type load struct {
+	clients        int
+	took, cpu      time.Duration
+	rss            int64 // bytes
+	ticks, resyncs int64 // of a node
+	seen
+}
+
+// each is the CPU of one message, in µs.
+func (l load) each() float64 { return l.cpu.Seconds() * 1e6 / float64(l.frames) }
+
+// size is bytes a message, with what comes between.
+func (l load) size() float64 { return float64(l.bytes) / float64(l.frames) }
+
+// came is the share of frames that came as they were made. The others were
+// not lost: a client that was late got two in one.
+func (l load) came() float64 { return 100 * float64(l.frames) / float64(l.ticks*int64(l.clients)) }
+
+func (l load) String() string {
+	return fmt.Sprintf("%.0f messages a second of %.1f KB, %.2f cores", float64(l.frames)/l.took.Seconds(), l.size()/1024, l.cpu.Seconds()/l.took.Seconds())
 }
 
 // storm is how many came back at once, and what it took.
@@ -29,44 +49,41 @@ type storm struct {
 	resumed int
 }
 
-func loadavg() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	load, _, _ := strings.Cut(string(text), " ")
-	return load
-}
-
 func (r results) report(w io.Writer, o options) {
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond)) }
 	fmt.Fprintf(w, `# Live views, measured
 
 `+"`make bench-live`"+` on %s, %d cores shared by the node, the broker, the feeder and all clients; %s; load %s when it began.
-%d frames a second of %.1f KB to each client.
+The view's clock makes %d frames a second.
 
 | | measured | aim |
 |---|---:|---:|
-| memory a client, %d clients | %.1f KB | 30 KB |
-| CPU a message, %d clients, %.0f messages a second, %.2f cores | %.1f µs | 25 µs |
-| messages that came, of those sent | %.1f %% | 100 %% |
-| row to client, %d clients, median | %s | |
-| row to client, %d clients, p99 | %s | 400 ms |
-| the same beside a client that stopped reading | %s | the same |
-`,
-		runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly), r.load,
-		int(time.Second/o.refresh), r.bytes/1024,
-		o.clients, r.memory/1024, o.clients, r.frames, r.cores, r.cpu*1e6,
-		100*r.frames/(float64(o.clients)*float64(time.Second/o.refresh)),
-		o.half, ms(r.alone.p50), o.half, ms(r.alone.p99), ms(r.beside.p99))
+`, runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly), r.machine, int(time.Second/o.refresh))
+	row := func(what, measured, aim string) { fmt.Fprintf(w, "| %s | %s | %s |\n", what, measured, aim) }
+	row(fmt.Sprintf("memory a client, %d clients", o.clients), fmt.Sprintf("%.1f KB", r.memory/1024), "30 KB")
+	for _, l := range []load{r.full, r.few} {
+		row(fmt.Sprintf("CPU a message, %d clients: %s", l.clients, l), fmt.Sprintf("%.1f µs", l.each()), "25 µs")
+		row(fmt.Sprintf("of the frames made in that time (%.2f a second) each client read (snapshots in their place: %d)", float64(l.ticks)/l.took.Seconds(), l.resyncs), fmt.Sprintf("%.1f %%", l.came()), "100 %")
+	}
+	row(fmt.Sprintf("the floor: a bare write of as much, %d clients: %s", r.floor.clients, r.floor), fmt.Sprintf("%.1f µs", r.floor.each()), "")
+	row(fmt.Sprintf("row to client, %d clients, median", o.half), ms(r.alone.p50), "")
+	row(fmt.Sprintf("row to client, %d clients, p99 (worst %s)", o.half, ms(r.alone.max)), ms(r.alone.p99), "400 ms")
+	row(fmt.Sprintf("the same beside a client that stopped reading (worst %s)", ms(r.beside.max)), ms(r.beside.p99), "the same")
 	for _, s := range r.storms {
 		how := "without a cursor"
 		if s.cursor {
 			how = fmt.Sprintf("with a cursor (%d resumed)", s.resumed)
 		}
-		fmt.Fprintf(w, "| %d reconnect at once %s: until all have all rows, frames made | %s, %d | one frame |\n", o.half, how, ms(s.took), s.encodes)
+		row(fmt.Sprintf("%d reconnect at once %s: until all have all rows, frames made", o.half, how), fmt.Sprintf("%s, %d", ms(s.took), s.encodes), "one frame")
+	}
+	if gone := r.full.gone + r.few.gone + r.alone.gone + r.beside.gone; gone > 0 {
+		fmt.Fprintf(w, "\n%d streams ended while they were measured.\n", gone)
 	}
 	fmt.Fprintln(w, `
-Latencies are from before the row is written to the view's topic until the client has read it: up to 250 ms of it is the
-frame clock. Memory is the node's resident set with the clients, less that without, over their number.`)
+CPU is all that the node uses, over the messages with rows that clients read. The network is the loopback, where who sends also
+pays for the kernel's work of receiving: the floor is a process that does nothing but such writes. Messages that did not come were
+not lost: a client that is late gets two frames in one, each row with its newest value (conflation).
+Latencies are of every row in every frame, from before it is written to the view's topic until the client has read it: up to 250 ms
+of it is the frame clock. Memory is the node's resident set with the clients, less that without, over their number; the kernel's
+buffers are not in it.`)
 }
