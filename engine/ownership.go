@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -50,6 +51,7 @@ func (l *lane) assign(ctx context.Context, owned []TopicPartition) error {
 	if err != nil {
 		return err
 	}
+	had := len(l.tasks)
 	for id, t := range l.tasks {
 		if !kept[id] {
 			l.drop(t)
@@ -103,7 +105,11 @@ func (l *lane) assign(ctx context.Context, owned []TopicPartition) error {
 		l.joined = true
 		l.w.joined.Add(1)
 	}
-	l.log.Info("assignment", "tasks", len(l.tasks), "kept", len(kept), "new", len(l.tasks)-len(kept))
+	level := slog.LevelInfo
+	if len(l.tasks)+had == 0 {
+		level = slog.LevelDebug // it has joined, and waits for its share
+	}
+	l.log.Log(ctx, level, "tasks assigned", "tasks", len(l.tasks), "kept", len(kept), "new", len(l.tasks)-len(kept))
 	return nil
 }
 
@@ -285,6 +291,8 @@ func (w *Worker) startAt(tp TopicPartition, group Offset, states map[TopicPartit
 		return at, nil
 	case known && inState && w.topo.Guarantee == AtLeastOnce && at > group:
 		return at, nil // outputs and changelog were flushed before the offsets
+	case known && !inState:
+		return group, nil // the state was made before the task read it: an edit
 	}
 	seen := "the task has no state"
 	if inState {

@@ -23,7 +23,10 @@ type Plan struct {
 	Tasks       map[string]int    `json:"tasks"`            // by sub-topology, named by its first source
 	Partitions  map[Topic]int     `json:"partitions"`       // of every topic read or written
 	Stores      map[string]string `json:"stores"`           // name to form: single
-	Prints      map[string]string `json:"prints,omitempty"` // store to fingerprint, to tell which has changed
+	Prints      map[string]string `json:"prints,omitempty"` // store to fingerprint
+	Parts       map[string]Part   `json:"parts,omitempty"`  // what state and internal topics were made for
+	Subs        []PlanSub         `json:"subs,omitempty"`   // those that keep state
+	Void        bool              `json:"void,omitempty"`   // reset: the next start begins the generation
 	Views       []ViewSpec        `json:"views,omitempty"`
 	Dashboard   json.RawMessage   `json:"dashboard,omitempty"`
 
@@ -33,7 +36,20 @@ type Plan struct {
 }
 
 // MetaTopic is the pipeline's meta topic.
-func (t *Topology) MetaTopic() Topic { return Topic(t.Pipeline + ".meta") }
+func (t *Topology) MetaTopic() Topic { return metaTopic(t.Pipeline) }
+
+func metaTopic(pipeline string) Topic { return Topic(pipeline + ".meta") }
+
+// PlanInForce is the plan of a pipeline that has run on the cluster; nil: it
+// has not.
+func PlanInForce(ctx context.Context, pipeline string, c Cluster) (*Plan, error) {
+	meta := metaTopic(pipeline)
+	infos, err := c.Topics(ctx, meta)
+	if err != nil || !infos[meta].Exists {
+		return nil, err
+	}
+	return ReadPlan(ctx, meta, c)
+}
 
 // planKey is the key of the plan in the meta topic.
 const planKey = "plan"
@@ -45,7 +61,7 @@ var ErrNoTopic = errors.New("topic does not exist")
 // must exist; what is missing of the others is in Missing.
 func MakePlan(ctx context.Context, topo *Topology, c Cluster) (*Plan, error) {
 	p := &Plan{Version: 1, Fingerprint: topo.Fingerprint, Generation: topo.Generation, Tasks: map[string]int{}, Partitions: map[Topic]int{},
-		Stores: map[string]string{}, Prints: map[string]string{}, Views: topo.Views, Dashboard: topo.Dashboard, limits: map[Topic]Limits{}}
+		Stores: map[string]string{}, Prints: map[string]string{}, Parts: topo.Parts, Views: topo.Views, Dashboard: topo.Dashboard, limits: map[Topic]Limits{}}
 	names := topo.topics()
 	infos, err := c.Topics(ctx, names...)
 	if err != nil {
@@ -78,6 +94,13 @@ func MakePlan(ctx context.Context, topo *Topology, c Cluster) (*Plan, error) {
 	for i, sub := range topo.Subs {
 		p.Tasks[sub.Sources[0].Name] = p.tasks[i]
 		p.outputs(topo, sub, p.tasks[i], infos)
+		if specs := sub.StoreSpecs(); len(specs) > 0 {
+			var kept PlanSub
+			for _, s := range specs {
+				kept.Stores = append(kept.Stores, s.Name)
+			}
+			p.Subs = append(p.Subs, kept)
+		}
 	}
 	for _, spec := range p.create {
 		if spec.MustExist {
@@ -176,7 +199,10 @@ func (p *Plan) check(infos map[Topic]TopicInfo) error {
 		}
 		s, want := string(topic), p.Partitions[topic]
 		if info.Partitions != want {
-			return E(Incompatible, "plan", fmt.Errorf("internal topic %s has %d partitions and the plan needs %d: the source's partition count has changed; leat reset starts anew", topic, info.Partitions, want))
+			if strings.HasSuffix(s, ".view") {
+				return E(Incompatible, "plan", fmt.Errorf("the topic of a live view, %s, has %d partitions and the plan needs %d: the source's partition count has changed; delete the topic, its rows are made anew", topic, info.Partitions, want))
+			}
+			return E(Incompatible, "plan", fmt.Errorf("%w: internal topic %s has %d partitions and the plan needs %d: the source's partition count has changed"+WayOut, ErrOtherState, topic, info.Partitions, want))
 		}
 		if strings.HasSuffix(s, ".changelog") && info.Configs["cleanup.policy"] != "" && info.Configs["cleanup.policy"] != "compact" {
 			return E(Incompatible, "plan", fmt.Errorf("changelog %s has cleanup.policy=%s, state would delete itself; it must be compact", topic, info.Configs["cleanup.policy"]))
@@ -312,14 +338,35 @@ func limitsOf(info TopicInfo) Limits {
 		AfterMax: num("message.timestamp.after.max.ms"), LogAppendTime: info.Configs["message.timestamp.type"] == "LogAppendTime"}
 }
 
-// Enforce creates what is missing, reads the plan in force and writes this one
-// when it is new. A plan that does not fit is refused with kind Incompatible.
+// Enforce creates what is missing, compares with the plan in force, brings state
+// to where this plan looks for it, and writes the plan when it is new. A plan
+// that does not fit is refused with kind Incompatible before anything changes.
 func (p *Plan) Enforce(ctx context.Context, topo *Topology, c Cluster) (created []Topic, err error) {
 	meta := topo.MetaTopic()
-	specs := append([]TopicSpec{{Topic: meta, Partitions: 1, Configs: ChangelogConfigs()}}, p.create...)
-	if created, err = c.CreateTopics(ctx, specs); err != nil {
+	if created, err = c.CreateTopics(ctx, []TopicSpec{{Topic: meta, Partitions: 1, Configs: ChangelogConfigs()}}); err != nil {
 		return nil, err
 	}
+	force, err := ReadPlan(ctx, meta, c)
+	if err != nil {
+		return nil, err
+	}
+	diff, err := p.compare(ctx, topo, c, force)
+	if err != nil {
+		return nil, err
+	}
+	if len(diff.Refused) > 0 {
+		return nil, E(Incompatible, fmt.Sprintf("start pipeline %q", topo.Pipeline), fmt.Errorf("%w: %s (leat plan shows what changed)", ErrOtherState, strings.Join(diff.Refused, "; ")))
+	}
+	if diff.Moves {
+		if err := alone(ctx, topo, c); err != nil {
+			return nil, err
+		}
+	}
+	more, err := c.CreateTopics(ctx, p.create)
+	if err != nil {
+		return nil, err
+	}
+	created = append(created, more...)
 	infos, err := c.Topics(ctx, topo.topics()...)
 	if err != nil {
 		return nil, err
@@ -332,14 +379,8 @@ func (p *Plan) Enforce(ctx context.Context, topo *Topology, c Cluster) (created 
 	if err := p.checkAges(ctx, topo, c, infos, time.Now()); err != nil {
 		return nil, err
 	}
-	force, err := ReadPlan(ctx, topo.MetaTopic(), c)
-	if err != nil {
+	if err := p.move(ctx, topo, c, diff.metas); err != nil {
 		return nil, err
-	}
-	if force != nil {
-		if err := p.fits(force); err != nil {
-			return nil, E(Incompatible, fmt.Sprintf("start pipeline %q", topo.Pipeline), err)
-		}
 	}
 	value, err := json.Marshal(p)
 	if err != nil {
@@ -426,20 +467,4 @@ func ReadPlan(ctx context.Context, meta Topic, c Cluster) (*Plan, error) {
 		return nil, E(Incompatible, fmt.Sprintf("read the plan in %s", meta), err)
 	}
 	return p, nil
-}
-
-func (p *Plan) fits(force *Plan) error {
-	if p.Generation != force.Generation {
-		return nil // another generation has its own topics
-	}
-	if p.Fingerprint != force.Fingerprint {
-		return errors.New("its state was made by another version of the pipeline (windows, groups, aggregates or their types differ): " +
-			"leat plan shows what changed; leat reset starts anew, another pipeline name runs beside it")
-	}
-	for sub, n := range p.Tasks {
-		if was, ok := force.Tasks[sub]; ok && was != n {
-			return fmt.Errorf("source %q had %d partitions when its state was made and has %d now: keys have moved; leat reset starts anew", sub, was, n)
-		}
-	}
-	return nil
 }

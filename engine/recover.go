@@ -57,8 +57,9 @@ func recoverFrom(ctx context.Context, topo *Topology, sub *SubTopology, p Partit
 		r.Kind = "full"
 	}
 	pos := map[string]state.Position{}
-	for i, spec := range sub.StoreSpecs() {
-		table := lease.Tables()[i]
+	first := r.meta != nil // the first store's changelog had a meta record
+	for n, spec := range sub.StoreSpecs() {
+		table := lease.Tables()[n]
 		tp := TopicPartition{topo.ChangelogTopic(spec.Name), p}
 		start := Offset(-1)
 		if at, ok := from[spec.Name]; ok && at.Offset >= 0 {
@@ -72,11 +73,14 @@ func recoverFrom(ctx context.Context, topo *Topology, sub *SubTopology, p Partit
 				}
 				r.Records++
 				if key[0] == changelogMeta {
+					if n > 0 && first {
+						continue // from when this store was the first
+					}
 					m, err := decodeTaskMeta(value)
 					if err != nil {
 						return fmt.Errorf("restore %q: %w", spec.Name, err)
 					}
-					r.meta = m
+					r.meta, first = m, n == 0
 					continue
 				}
 				if err := table.Restore(slices.Clone(key[1:]), value); err != nil {
@@ -95,7 +99,10 @@ func recoverFrom(ctx context.Context, topo *Topology, sub *SubTopology, p Partit
 	}
 	if r.meta == nil {
 		r.Kind = "none"
-		return r, nil
+		if r.Records > 0 {
+			return r, nil
+		}
+		return r, lease.Commit(pos, nil)
 	}
 	return r, lease.Commit(pos, r.meta.encode())
 }

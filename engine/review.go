@@ -17,15 +17,8 @@ type Review struct {
 	Infos   map[Topic]TopicInfo
 	Refused []string // why a worker would not start
 	Changes []Change
+	Running int         // workers' lanes that must stop before a start with this plan
 	Keys    []KeyReview // of inputs that must be co-partitioned
-}
-
-// Change is what becomes of one store.
-type Change struct {
-	Store   string `json:"store"`
-	Becomes string `json:"becomes"` // created, kept, changed, left
-	Was     string `json:"was,omitempty"`
-	Is      string `json:"is,omitempty"`
 }
 
 // KeyReview is what a sample of a topic's keys says of who partitioned it.
@@ -51,17 +44,19 @@ func MakeReview(ctx context.Context, topo *Topology, c Cluster) (*Review, error)
 		r.Plan, r.Refused = nil, append(r.Refused, err.Error())
 		return r, nil
 	}
-	if r.Infos[topo.MetaTopic()].Exists {
-		if r.InForce, err = ReadPlan(ctx, topo.MetaTopic(), c); err != nil {
+	if r.InForce, err = PlanInForce(ctx, topo.Pipeline, c); err != nil {
+		return nil, err
+	}
+	diff, err := r.Plan.compare(ctx, topo, c, r.InForce)
+	if err != nil {
+		return nil, err
+	}
+	r.Changes, r.Refused = diff.Changes, append(r.Refused, diff.Refused...)
+	if diff.Moves {
+		if r.Running, err = c.Members(ctx, topo.Group()); err != nil {
 			return nil, err
 		}
 	}
-	if r.InForce != nil {
-		if err := r.Plan.fits(r.InForce); err != nil {
-			r.Refused = append(r.Refused, err.Error())
-		}
-	}
-	r.stores()
 	if err := r.Plan.checkAges(ctx, topo, c, r.Infos, time.Now()); isKind(err, Incompatible) {
 		r.Refused = append(r.Refused, err.Error())
 	} else if err != nil {
@@ -75,36 +70,6 @@ func MakeReview(ctx context.Context, topo *Topology, c Cluster) (*Review, error)
 func isKind(err error, k Kind) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == k
-}
-
-// stores compares the stores with those of the plan in force.
-func (r *Review) stores() {
-	var before map[string]string
-	if r.InForce != nil && r.InForce.Generation == r.Plan.Generation {
-		before = r.InForce.Prints
-		if before == nil { // of a version that kept names only
-			before = map[string]string{}
-			for name := range r.InForce.Stores {
-				before[name] = r.Plan.Prints[name]
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Plan.Prints)) {
-		is := r.Plan.Prints[name]
-		switch was, there := before[name]; {
-		case !there:
-			r.Changes = append(r.Changes, Change{Store: name, Becomes: "created"})
-		case was == is:
-			r.Changes = append(r.Changes, Change{Store: name, Becomes: "kept"})
-		default:
-			r.Changes = append(r.Changes, Change{Store: name, Becomes: "changed", Was: was, Is: is})
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(before)) {
-		if _, there := r.Plan.Prints[name]; !there {
-			r.Changes = append(r.Changes, Change{Store: name, Becomes: "left"})
-		}
-	}
 }
 
 // ReviewKeys samples the topics that meet others in one sub-topology: equal

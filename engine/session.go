@@ -120,6 +120,8 @@ type Cluster interface {
 	EndOffsets(ctx context.Context, topic Topic) (map[Partition]Offset, error)
 	// GroupOffsets reads committed offsets (stable) with metadata.
 	GroupOffsets(ctx context.Context, group string) (map[TopicPartition]Committed, error)
+	// Members counts the members of a group: 0 where there is no such group.
+	Members(ctx context.Context, group string) (int, error)
 	// Read reads [from, end) of a partition, read committed, where end is the
 	// high watermark (read uncommitted) asked for at the call, and calls fn with
 	// each batch. It returns the position it ended at (≥ that high watermark).

@@ -23,6 +23,7 @@ type Topology struct {
 	Dashboard   []byte           // JSON of the dashboard, for the page; nil: none
 	MaxRate     float64          // errors.max_rate as a fraction; 0: none
 	Fingerprint string           // of what makes state and internal topics compatible
+	Parts       map[string]Part  // the same, part by part: StorePart and its siblings name them
 }
 
 // Title is the pipeline's title for people: the dashboard's, else its name.

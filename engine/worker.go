@@ -324,7 +324,12 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition,
 		return restored{err: err}
 	}
 	w.metrics.restored(r.Kind)
-	log.Info("state restored", "kind", r.Kind, "records", r.Records, "seconds", time.Since(start).Seconds())
+	level := slog.LevelInfo
+	if r.Records == 0 {
+		level = slog.LevelDebug // nothing was there, or nothing was missing
+	}
+	log.Log(ctx, level, "state restored", "from", map[string]string{"tail": "local state and the changelog's tail", "full": "the changelog alone", "none": "nothing"}[r.Kind],
+		"records", r.Records, "seconds", time.Since(start).Seconds())
 	return restored{recovery: r, lease: leaseRef{lease}}
 }
 

@@ -71,13 +71,19 @@ const (
 
 // AggregateStores lists the one store of an aggregate.
 func AggregateStores(name string, s AggregateSpec) []state.Spec {
+	spec := aggregateStore(name, s)
+	spec.Reads = func(was string) bool { return bytesOf(was) == bytesOf(spec.Fingerprint) }
+	return []state.Spec{spec}
+}
+
+func aggregateStore(name string, s AggregateSpec) state.Spec {
 	switch s.Window.Kind {
 	case "sliding":
-		return []state.Spec{slidingStore(name, s)}
+		return slidingStore(name, s)
 	case "session":
-		return []state.Spec{sessionStore(name, s)}
+		return sessionStore(name, s)
 	case "count":
-		return []state.Spec{countStore(name, s)}
+		return countStore(name, s)
 	}
 	s = s.same()
 	f := state.FamilySpec{Words: accHead}
@@ -93,7 +99,23 @@ func AggregateStores(name string, s AggregateSpec) []state.Spec {
 	if update {
 		spec.Families[state.Sent] = f
 	}
-	return []state.Spec{spec}
+	return spec
+}
+
+// bytesOf is what a fingerprint of print says of the bytes alone: without the
+// names of aggregates, which are in no accumulator, and without the grace: what
+// has closed stays closed, what is open closes when the new grace says.
+func bytesOf(print string) string {
+	lines := strings.Split(print, "\n")
+	if before, after, ok := strings.Cut(lines[0], " Grace:"); ok {
+		lines[0] = before + strings.TrimLeft(after, "0123456789")
+	}
+	for i := 1; i < len(lines); i++ {
+		if at := strings.IndexAny(lines[i], "=:"); at >= 0 && lines[i][at] == '=' {
+			lines[i] = lines[i][at:]
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // print is what must stay the same for stored accumulators to be read.

@@ -14,12 +14,11 @@ import (
 	"github.com/leatstream/leat/operators/expr"
 )
 
-// generation is 1 until a reset or an accepted incompatible plan; it is part
-// of the names of internal topics.
-const generation = 1
-
 // Options are what a topology needs beside the pipeline.
 type Options struct {
+	// Generation is part of the names of internal topics: that of the plan in
+	// force, which grows with a reset. 0: the first.
+	Generation int
 	// Secret resolves secret("NAME") in expressions; nil: there are none.
 	Secret func(name string) (string, bool)
 }
@@ -39,7 +38,8 @@ func Build(p *Pipeline, o Options) (*engine.Topology, error) {
 	}
 	b := &builder{p: p, checked: p.checked, o: o, vars: newCompiler(nil, p, nil).vars,
 		need: map[*stream]map[string]bool{}, places: map[*stream]place{}, upstream: map[*engine.SourceSpec]*engine.SubTopology{}, topo: &engine.Topology{
-			Pipeline: p.Name.Text, Generation: generation, Description: p.Description, Guarantee: p.Guarantee,
+			Pipeline: p.Name.Text, Generation: max(1, o.Generation), Description: p.Description, Guarantee: p.Guarantee,
+			Parts: map[string]engine.Part{},
 		}}
 	if p.Errors != nil {
 		b.topo.MaxRate = p.Errors.MaxRate
@@ -54,6 +54,7 @@ func Build(p *Pipeline, o Options) (*engine.Topology, error) {
 		b.topo.Views[i].Dashboard = b.topo.Dashboard
 	}
 	b.topo.Fingerprint = b.fingerprint()
+	b.storeParts()
 	return b.topo, nil
 }
 
@@ -233,7 +234,7 @@ func (b *builder) table(s *Source, in *stream, at place) place {
 	next := b.add(at, in, "table", n)
 	lateStage(n, Word{})
 	b.stored(n)
-	b.parts = append(b.parts, fmt.Sprintf("table %s of %s by %v", in.name, s.Topics[0].Text, in.key))
+	b.part(in, engine.RowsPart(in.name), fmt.Sprintf("table %s of %s by %v", in.name, s.Topics[0].Text, in.key))
 	return next
 }
 
@@ -241,6 +242,32 @@ func (b *builder) table(s *Source, in *stream, at place) place {
 func (b *builder) stored(n *engine.NodeSpec) {
 	for _, s := range n.Stores {
 		b.parts = append(b.parts, fmt.Sprintf("store %s: %s", s.Name, s.Fingerprint))
+	}
+}
+
+// part notes what must stay the same of what the step behind s leaves on the
+// cluster.
+func (b *builder) part(s *stream, name, text string) {
+	p := engine.Part{Step: s.id(), Text: text}
+	if s.name0() != p.Step {
+		p.Name = s.name0()
+	}
+	b.parts, b.topo.Parts[name] = append(b.parts, text), p
+}
+
+// storeParts notes the stores of all nodes.
+func (b *builder) storeParts() {
+	for _, sub := range b.topo.Subs {
+		for _, n := range sub.Nodes {
+			p := engine.Part{Step: n.Step}
+			if n.Identity != "" {
+				p.Step, p.Name = n.Identity, n.Step
+			}
+			for _, s := range n.Stores {
+				p.Text = s.Fingerprint
+				b.topo.Parts[engine.StorePart(s.Name)] = p
+			}
+		}
 	}
 }
 

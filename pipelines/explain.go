@@ -101,8 +101,11 @@ type StoreInfo struct {
 
 // Explain tells what a pipeline that Load found no errors in comes down to. It
 // asks no broker and needs no secrets.
-func Explain(p *Pipeline) (*Explanation, *engine.Topology, error) {
-	topo, err := Build(p, Options{Secret: func(string) (string, bool) { return "secret", true }})
+func Explain(p *Pipeline) (*Explanation, *engine.Topology, error) { return ExplainAs(p, 1) }
+
+// ExplainAs is Explain of a generation.
+func ExplainAs(p *Pipeline, generation int) (*Explanation, *engine.Topology, error) {
+	topo, err := Build(p, Options{Generation: generation, Secret: func(string) (string, bool) { return "secret", true }})
 	if err != nil {
 		return nil, nil, err
 	}

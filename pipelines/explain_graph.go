@@ -80,52 +80,47 @@ func (e *Explanation) drawn() []string {
 	return out
 }
 
-// Mermaid is the topology as a flowchart for Markdown.
-func (e *Explanation) Mermaid() string {
+// picture is how a language of pictures writes the parts of a graph. Texts of
+// topics and steps come with their ids; sub-topologies are boxes around steps.
+type picture struct {
+	topic, open, step, shut, link string
+}
+
+// draw writes the graph: topics, the boxes of steps, and what leads where.
+func (e *Explanation) draw(p picture) string {
 	var b, links strings.Builder
-	b.WriteString("flowchart LR\n")
 	for _, t := range e.drawn() {
-		fmt.Fprintf(&b, "  %s[(\"%s\")]\n", topicID(t), t)
+		fmt.Fprintf(&b, p.topic, topicID(t), t)
 	}
 	open := -1
 	e.edges(func(sub int, id, label string) {
 		if sub != open {
 			if open >= 0 {
-				b.WriteString("  end\n")
+				b.WriteString(p.shut)
 			}
-			fmt.Fprintf(&b, "  subgraph sub%d[\"sub-topology %d\"]\n", sub, sub)
+			fmt.Fprintf(&b, p.open, sub)
 			open = sub
 		}
-		fmt.Fprintf(&b, "    %s[\"%s\"]\n", id, label)
-	}, func(from, to string) { fmt.Fprintf(&links, "  %s --> %s\n", from, to) })
+		fmt.Fprintf(&b, p.step, id, label)
+	}, func(from, to string) { fmt.Fprintf(&links, p.link, from, to) })
 	if open >= 0 {
-		b.WriteString("  end\n")
+		b.WriteString(p.shut)
 	}
 	return b.String() + links.String()
 }
 
+// Mermaid is the topology as a flowchart for Markdown.
+func (e *Explanation) Mermaid() string {
+	return "flowchart LR\n" + e.draw(picture{
+		topic: "  %s[(\"%s\")]\n", open: "  subgraph sub%[1]d[\"sub-topology %[1]d\"]\n", step: "    %s[\"%s\"]\n", shut: "  end\n", link: "  %s --> %s\n",
+	})
+}
+
 // Dot is the topology for Graphviz.
 func (e *Explanation) Dot() string {
-	var b, links strings.Builder
-	fmt.Fprintf(&b, "digraph %q {\n  rankdir=LR; node [shape=box, fontname=\"sans-serif\"];\n", e.Pipeline)
-	for _, t := range e.drawn() {
-		fmt.Fprintf(&b, "  %s [label=%q, shape=cylinder];\n", topicID(t), t)
-	}
-	open := -1
-	e.edges(func(sub int, id, label string) {
-		if sub != open {
-			if open >= 0 {
-				b.WriteString("  }\n")
-			}
-			fmt.Fprintf(&b, "  subgraph cluster_%d {\n    label=\"sub-topology %d\";\n", sub, sub)
-			open = sub
-		}
-		fmt.Fprintf(&b, "    %s [label=%q];\n", id, label)
-	}, func(from, to string) { fmt.Fprintf(&links, "  %s -> %s;\n", from, to) })
-	if open >= 0 {
-		b.WriteString("  }\n")
-	}
-	return b.String() + links.String() + "}\n"
+	return fmt.Sprintf("digraph %q {\n  rankdir=LR; node [shape=box, fontname=\"sans-serif\"];\n", e.Pipeline) + e.draw(picture{
+		topic: "  %s [label=%q, shape=cylinder];\n", open: "  subgraph cluster_%[1]d {\n    label=\"sub-topology %[1]d\";\n", step: "    %s [label=%q];\n", shut: "  }\n", link: "  %s -> %s;\n",
+	}) + "}\n"
 }
 
 // Graph is the topology for programs that draw it.

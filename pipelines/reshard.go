@@ -22,7 +22,7 @@ func (b *builder) repartition(s, in *stream, a arrival, at place, key []string) 
 	if every > 0 {
 		notes = append(notes, "watermark stamps every "+formatDuration(every))
 	}
-	topic := engine.Topic(fmt.Sprintf("%s.%d.%s.repartition", b.p.Name.Text, generation, label))
+	topic := engine.Topic(fmt.Sprintf("%s.%d.%s.repartition", b.p.Name.Text, b.topo.Generation, label))
 	var cols []int
 	for _, name := range key {
 		cols = append(cols, at.schema.Lookup(name))
@@ -39,7 +39,7 @@ func (b *builder) repartition(s, in *stream, a arrival, at place, key []string) 
 	if a.copies {
 		part += ", to all"
 	}
-	b.parts = append(b.parts, part)
+	b.part(s, engine.RepartitionPart(label), part)
 	spec := &engine.SourceSpec{
 		Name: label + ".repartition", Topics: []engine.Topic{topic}, Repartition: true,
 		Schema: at.schema, KeyColumns: key, Table: in.table, Timeless: in.timeless, NewDecoder: repartitionDecoder(in.table), EventTime: -1,

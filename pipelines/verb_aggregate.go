@@ -269,7 +269,7 @@ func (a *aggregateStep) build(b *builder, d *derivation, from []place) (place, e
 // keyed notes for the fingerprint what the state of a node holds, and of what.
 func (b *builder) keyed(d *derivation, n *engine.NodeSpec) {
 	b.stored(n)
-	b.parts = append(b.parts, fmt.Sprintf("%s %s of %s: %s", d.t.Kind, d.out.id(), b.origin(d.out), groupText(d)))
+	b.part(d.out, engine.RowsPart(d.out.id()), fmt.Sprintf("%s %s of %s: %s", d.t.Kind, d.out.id(), b.origin(d.out), groupText(d)))
 }
 
 // origin names what the rows of a keyed kind come from: sources by their topics.

@@ -61,10 +61,12 @@ func (l *Lease) loadStore(t *Table) (why, err error) {
 	switch {
 	case err != nil:
 		return t.corrupt(err), nil
-	case rec.fingerprint != t.spec.Fingerprint || !sameShape(rec.families, t.spec.Families):
+	case !t.spec.reads(rec.fingerprint) || !sameShape(rec.families, t.spec.Families):
 		return fmt.Errorf("store %q has fingerprint %q, not %q", name, rec.fingerprint, t.spec.Fingerprint), nil
+	case !rec.hasPos && rec.keys == 0:
+		return nil, nil // nothing has been written to it yet
 	case !rec.hasPos:
-		return fmt.Errorf("store %q has no position", name), nil
+		return fmt.Errorf("store %q was left in the middle of a restore: what it has is of no known time", name), nil
 	}
 	if err := t.loadAll(&rec); err != nil {
 		if errors.Is(err, ErrCorrupt) {

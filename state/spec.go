@@ -7,9 +7,16 @@ type Spec struct {
 	Name string
 	// Fingerprint is what makes old bytes readable: aggregates, window, types.
 	Fingerprint string
+	// Reads tells of another fingerprint whether its bytes mean the same; nil:
+	// of none.
+	Reads func(fingerprint string) bool
 	// Families: 0 holds panes (accumulators per key and pane), 1 the windows as
 	// last sent downstream (emit: update). Words 0 means the family is unused.
 	Families [2]FamilySpec
+}
+
+func (s *Spec) reads(fingerprint string) bool {
+	return fingerprint == s.Fingerprint || s.Reads != nil && s.Reads(fingerprint)
 }
 
 // FamilySpec is the shape of one accumulator.

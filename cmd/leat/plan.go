@@ -22,9 +22,10 @@ import (
 func planCommand() *cobra.Command {
 	var output, brokers, config string
 	cmd := &cobra.Command{
-		Use: "plan FILE…", Short: "Show what leat run would do on a cluster: created, kept, refused; changes nothing",
-		Long: "Compares pipelines with a cluster and changes nothing: partition counts, topics to create,\n" +
-			"state that is kept or does not fit, co-partitioning of inputs that meet, retention.\n\n" +
+		Use: "plan FILE…", Short: "Show what leat run would do on a cluster: keep, migrate, rebuild, orphan, create; changes nothing",
+		Long: "Compares pipelines with a cluster and changes nothing: what becomes of each step that keeps\n" +
+			"something, of its stores and topics; partition counts, co-partitioning of inputs that meet,\n" +
+			"retention.\n\n" +
 			"Exit code 5 where the broker cannot be reached or a source topic does not exist, 6 where\n" +
 			"leat run would refuse to start, or would join keys that their writers put elsewhere.",
 		Args: minimum(1, "a pipeline file or folder"),
@@ -87,26 +88,43 @@ func connect(flag, config string) (*kafka.Broker, error) {
 
 // review is what plan says of one pipeline.
 type review struct {
-	Pipeline string             `json:"pipeline"`
-	Tasks    map[string]int     `json:"tasks,omitempty"` // by the first source of their sub-topology
-	Topics   []topicReview      `json:"topics"`
-	Stores   []engine.Change    `json:"stores,omitempty"`
-	Keys     []engine.KeyReview `json:"keys,omitempty"`
-	Warnings []string           `json:"warnings,omitempty"`
-	Refused  []string           `json:"refused,omitempty"`
+	Pipeline   string             `json:"pipeline"`
+	Generation int                `json:"generation"`
+	Tasks      map[string]int     `json:"tasks,omitempty"` // by the first source of their sub-topology
+	Steps      []stepReview       `json:"steps,omitempty"`
+	Topics     []topicReview      `json:"topics"`
+	Keys       []engine.KeyReview `json:"keys,omitempty"`
+	Running    int                `json:"running,omitempty"` // members of the group that must stop first
+	Warnings   []string           `json:"warnings,omitempty"`
+	Refused    []string           `json:"refused,omitempty"`
+}
+
+// stepReview is what becomes of a step: the worst of what becomes of its parts.
+type stepReview struct {
+	Step    string          `json:"step"`
+	Becomes string          `json:"becomes"`
+	Parts   []engine.Change `json:"parts"`
 }
 
 type topicReview struct {
 	Topic      string            `json:"topic"`
 	Kind       string            `json:"kind"`
-	Becomes    string            `json:"becomes"` // created, kept, read
+	Becomes    string            `json:"becomes"` // create, keep, migrate, rebuild, orphan, read
 	Partitions int               `json:"partitions"`
 	Settings   map[string]string `json:"settings,omitempty"` // of those to be created
 }
 
 // reviewOf asks the cluster about one pipeline.
 func reviewOf(ctx context.Context, p *pipelines.Pipeline, c engine.Cluster) (*review, error) {
-	e, topo, err := pipelines.Explain(p)
+	force, err := engine.PlanInForce(ctx, p.Name.Text, c)
+	if err != nil {
+		return nil, err
+	}
+	generation := 1
+	if force != nil {
+		generation = force.Generation
+	}
+	e, topo, err := pipelines.ExplainAs(p, generation)
 	if err != nil {
 		return nil, coded{exitInvalid, err}
 	}
@@ -114,7 +132,13 @@ func reviewOf(ctx context.Context, p *pipelines.Pipeline, c engine.Cluster) (*re
 	if err != nil {
 		return nil, err
 	}
-	r := &review{Pipeline: topo.Pipeline, Stores: found.Changes, Keys: found.Keys, Refused: found.Refused}
+	r := &review{Pipeline: topo.Pipeline, Generation: topo.Generation, Steps: stepsOf(found.Changes), Keys: found.Keys, Running: found.Running, Refused: found.Refused}
+	becomes := map[string]string{} // topics of parts
+	for _, ch := range found.Changes {
+		if t := topo.PartTopic(ch.Part); t != "" {
+			becomes[string(t)] = ch.Becomes
+		}
+	}
 	create := map[engine.Topic]engine.TopicSpec{topo.MetaTopic(): {Partitions: 1, Configs: engine.ChangelogConfigs()}}
 	if found.Plan != nil {
 		r.Tasks = found.Plan.Tasks
@@ -124,21 +148,69 @@ func reviewOf(ctx context.Context, p *pipelines.Pipeline, c engine.Cluster) (*re
 	}
 	for _, t := range e.Topics {
 		info, spec := found.Infos[engine.Topic(t.Topic)], create[engine.Topic(t.Topic)]
-		one := topicReview{Topic: t.Topic, Kind: t.Kind, Becomes: "kept", Partitions: info.Partitions}
+		one := topicReview{Topic: t.Topic, Kind: t.Kind, Becomes: engine.Keep, Partitions: info.Partitions}
 		switch {
 		case t.Kind == "source":
 			one.Becomes = "read"
 		case !info.Exists && found.Plan == nil:
 			continue // what is refused has no counts
 		case !info.Exists:
-			one.Becomes, one.Partitions, one.Settings = "created", spec.Partitions, spec.Configs
+			one.Becomes, one.Partitions, one.Settings = engine.Create, spec.Partitions, spec.Configs
+		case becomes[t.Topic] == engine.Rebuild || becomes[t.Topic] == engine.Migrate:
+			one.Becomes = becomes[t.Topic]
 		}
 		r.Topics = append(r.Topics, one)
 		if info.Exists {
 			r.Warnings = append(r.Warnings, trouble(t, info.Configs)...)
 		}
 	}
-	return r, nil
+	return r, r.orphans(ctx, found.Changes, topo, c)
+}
+
+// orphans adds the topics that belong to no step any more.
+func (r *review) orphans(ctx context.Context, changes []engine.Change, topo *engine.Topology, c engine.Cluster) error {
+	for _, ch := range changes {
+		topic := topo.PartTopic(ch.Part)
+		if ch.Becomes != engine.Orphan || topic == "" {
+			continue
+		}
+		infos, err := c.Topics(ctx, topic)
+		if err != nil {
+			return err
+		}
+		kind, _, _ := strings.Cut(ch.Part, " ")
+		if kind == "store" {
+			kind = "changelog"
+		}
+		if info := infos[topic]; info.Exists {
+			r.Topics = append(r.Topics, topicReview{Topic: string(topic), Kind: kind, Becomes: ch.Becomes, Partitions: info.Partitions})
+		}
+	}
+	return nil
+}
+
+// stepsOf groups what becomes of parts by their steps.
+func stepsOf(changes []engine.Change) []stepReview {
+	var out []stepReview
+	rank := func(becomes string) int {
+		return slices.Index([]string{engine.Orphan, engine.Create, engine.Keep, engine.Migrate, engine.Rebuild}, becomes)
+	}
+	for _, ch := range changes {
+		name := ch.Step
+		if ch.Name != "" {
+			name = ch.Name + " (was " + ch.Step + ")"
+		}
+		i := slices.IndexFunc(out, func(s stepReview) bool { return s.Step == name })
+		if i < 0 {
+			i, out = len(out), append(out, stepReview{Step: name, Becomes: ch.Becomes})
+		}
+		if rank(ch.Becomes) > rank(out[i].Becomes) {
+			out[i].Becomes = ch.Becomes
+		}
+		out[i].Parts = append(out[i].Parts, ch)
+	}
+	slices.SortFunc(out, func(a, b stepReview) int { return strings.Compare(a.Step, b.Step) })
+	return out
 }
 
 // trouble is what the settings of a sink's topic would do to its results.
@@ -176,7 +248,7 @@ func (r *review) write(w io.Writer, output string) error {
 	}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("pipeline %s", r.Pipeline)
+	line("pipeline %s, generation %d", r.Pipeline, r.Generation)
 	tasks := make([]string, 0, len(r.Tasks))
 	for name, n := range r.Tasks {
 		tasks = append(tasks, fmt.Sprintf("%s %d", name, n))
@@ -185,18 +257,32 @@ func (r *review) write(w io.Writer, output string) error {
 	if len(tasks) > 0 {
 		line("  tasks      %s", strings.Join(tasks, ", "))
 	}
+	for _, s := range r.Steps {
+		line("  %-10s step %s", s.Becomes, s.Step)
+		for _, ch := range s.Parts {
+			about := strings.HasPrefix(ch.Part, "rows ") // what a store is of, with no bytes of its own
+			if about && ch.Becomes != engine.Rebuild {
+				continue
+			}
+			text := ch.Part
+			if about {
+				text = "input and key"
+			}
+			if ch.Why != "" {
+				text += ": " + ch.Why
+			}
+			line("    %-8s %s", ch.Becomes, text)
+			if ch.Was != "" {
+				line("             was %s\n             is  %s", oneLine(ch.Was), oneLine(ch.Is))
+			}
+		}
+	}
 	for _, t := range r.Topics {
 		count := fmt.Sprintf("%d partitions", t.Partitions)
 		if t.Partitions == 1 {
 			count = "1 partition"
 		}
 		line("  %-10s topic %s (%s), %s", t.Becomes, t.Topic, t.Kind, count)
-	}
-	for _, s := range r.Stores {
-		line("  %-10s store %s", s.Becomes, s.Store)
-		if s.Was != "" {
-			line("             was %s\n             is  %s", strings.ReplaceAll(strings.TrimSpace(s.Was), "\n", "; "), strings.ReplaceAll(strings.TrimSpace(s.Is), "\n", "; "))
-		}
 	}
 	for _, k := range r.Keys {
 		family := k.Family
@@ -208,6 +294,9 @@ func (r *review) write(w io.Writer, output string) error {
 			continue
 		}
 		line("  %-10s %s: partitioner %s by %d keys, %.0f%% of them elsewhere", "keys", k.Topic, family, k.Samples, 100*k.Wrong)
+	}
+	if r.Running > 0 {
+		line("  %-10s stop those who run the plan in force: its group has %d members, and must have none when leat run takes this one", "first", r.Running)
 	}
 	for _, s := range r.Warnings {
 		line("  %-10s %s", "warning", s)
@@ -221,3 +310,6 @@ func (r *review) write(w io.Writer, output string) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// oneLine puts lines behind each other.
+func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }

@@ -31,7 +31,7 @@ type runFlags struct {
 	brokers, stateDir, http, admin, workerID, config string
 	lanes                                            int
 	flushEvery                                       time.Duration
-	trustState, trustOffsets                         bool
+	trustState, trustOffsets, rebuild                bool
 	untilEnd, closeWindows, verbose                  bool
 	publicWithoutAuth                                bool
 	set                                              func(name string) bool // was the flag given
@@ -65,6 +65,7 @@ func runCommand() *cobra.Command {
 	fl.DurationVar(&f.flushEvery, "flush-every", 0, "how often local state is flushed to disk (default 60s)")
 	fl.BoolVar(&f.trustState, "trust-state", false, "where state and group disagree, go on from the state")
 	fl.BoolVar(&f.trustOffsets, "trust-offsets", false, "where state and group disagree, go on from the group's offsets")
+	fl.BoolVar(&f.rebuild, "rebuild", false, "where the state that is there does not fit a pipeline, compute all of it anew from the sources' start: a reset")
 	fl.BoolVar(&f.untilEnd, "until-end", false, "read to the present end of the sources, commit, print a line of figures, exit")
 	fl.BoolVar(&f.closeWindows, "close-windows", false, "with --until-end: close every window at the end; later rows are late")
 	fl.BoolVar(&f.verbose, "verbose", false, "log the client's details, too")
@@ -200,13 +201,79 @@ func (p *process) setUp(ctx context.Context, beside any) error {
 
 // plan makes the checks of leat plan and creates what is missing.
 func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *engine.Metrics) error {
-	topo, err := pipelines.Build(pl, pipelines.Options{})
-	if err != nil {
-		return coded{exitInvalid, err}
+	topo, plan, created, err := p.enforce(ctx, pl)
+	if errors.Is(err, engine.ErrOtherState) && p.flags.rebuild {
+		generation, failed := engine.Reset(ctx, pl.Name.Text, p.broker.Cluster())
+		if failed != nil {
+			return failed
+		}
+		p.log.Warn("state does not fit: computing all of it anew", "pipeline", pl.Name.Text, "generation", generation, "why", err)
+		topo, plan, created, err = p.enforce(ctx, pl)
 	}
+	if err != nil {
+		return err
+	}
+	_, apart, err := engine.ReviewKeys(ctx, topo, p.broker.Cluster())
+	if err != nil {
+		return err
+	}
+	for _, text := range apart {
+		p.log.Warn("rows of one key are in different partitions and will not meet: "+text, "pipeline", topo.Pipeline)
+	}
+	files, err := p.openFiles(topo)
+	if err != nil {
+		return err
+	}
+	if len(created) > 0 {
+		p.log.Info("topics created", "pipeline", topo.Pipeline, "topics", created)
+	}
+	o := engine.Options{WorkerID: p.worker, Lanes: p.flags.lanes, CommitInterval: p.config.CommitInterval, TransactionTimeout: p.config.TransactionTimeout,
+		FlushEvery: p.flags.flushEvery, Memory: p.config.Memory, UntilEnd: p.flags.untilEnd, CloseWindows: p.flags.closeWindows,
+		Stdout: os.Stdout, Files: files, Log: p.log, Metrics: metrics}
+	switch {
+	case p.flags.trustState:
+		o.Trust = engine.TrustState
+	case p.flags.trustOffsets:
+		o.Trust = engine.TrustOffsets
+	}
+	j := &job{topo: topo, plan: plan, worker: engine.NewWorker(topo, plan, p.broker, p.db, o)}
+	if e, _, err := pipelines.ExplainAs(pl, topo.Generation); err == nil {
+		g := e.Graph()
+		j.drawn, j.graph = e.Mermaid(), &g
+	}
+	p.jobs = append(p.jobs, j)
+	return p.addSenders(pl, plan, metrics)
+}
+
+// enforce builds the pipeline in the generation that is in force, and makes its
+// plan the one in force.
+func (p *process) enforce(ctx context.Context, pl *pipelines.Pipeline) (*engine.Topology, *engine.Plan, []engine.Topic, error) {
+	c := p.broker.Cluster()
+	force, err := engine.PlanInForce(ctx, pl.Name.Text, c)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var o pipelines.Options
+	if force != nil {
+		o.Generation = force.Generation
+	}
+	topo, err := pipelines.Build(pl, o)
+	if err != nil {
+		return nil, nil, nil, coded{exitInvalid, err}
+	}
+	plan, err := p.makePlan(ctx, topo)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	created, err := plan.Enforce(ctx, topo, c)
+	return topo, plan, created, err
+}
+
+// makePlan plans. On the embedded broker nobody else creates topics: what has
+// to be there is made first.
+func (p *process) makePlan(ctx context.Context, topo *engine.Topology) (*engine.Plan, error) {
 	plan, err := engine.MakePlan(ctx, topo, p.broker.Cluster())
 	if err != nil && p.own != nil && errors.Is(err, engine.ErrNoTopic) {
-		// On the embedded broker nobody else creates topics.
 		var specs []engine.TopicSpec
 		for _, t := range topo.SourceTopics() {
 			specs = append(specs, engine.TopicSpec{Topic: t, Partitions: 4})
@@ -221,47 +288,11 @@ func (p *process) plan(ctx context.Context, pl *pipelines.Pipeline, metrics *eng
 			}
 		}
 		if _, err := p.broker.Cluster().CreateTopics(ctx, specs); err != nil {
-			return err
+			return nil, err
 		}
-		plan, err = engine.MakePlan(ctx, topo, p.broker.Cluster())
+		return engine.MakePlan(ctx, topo, p.broker.Cluster())
 	}
-	if err != nil {
-		return err
-	}
-	_, apart, err := engine.ReviewKeys(ctx, topo, p.broker.Cluster())
-	if err != nil {
-		return err
-	}
-	for _, text := range apart {
-		p.log.Warn("rows of one key are in different partitions and will not meet: "+text, "pipeline", topo.Pipeline)
-	}
-	created, err := plan.Enforce(ctx, topo, p.broker.Cluster())
-	if err != nil {
-		return err
-	}
-	files, err := p.openFiles(topo)
-	if err != nil {
-		return err
-	}
-	for _, t := range created {
-		p.log.Info("topic created", "pipeline", topo.Pipeline, "topic", string(t))
-	}
-	o := engine.Options{WorkerID: p.worker, Lanes: p.flags.lanes, CommitInterval: p.config.CommitInterval, TransactionTimeout: p.config.TransactionTimeout,
-		FlushEvery: p.flags.flushEvery, Memory: p.config.Memory, UntilEnd: p.flags.untilEnd, CloseWindows: p.flags.closeWindows,
-		Stdout: os.Stdout, Files: files, Log: p.log, Metrics: metrics}
-	switch {
-	case p.flags.trustState:
-		o.Trust = engine.TrustState
-	case p.flags.trustOffsets:
-		o.Trust = engine.TrustOffsets
-	}
-	j := &job{topo: topo, plan: plan, worker: engine.NewWorker(topo, plan, p.broker, p.db, o)}
-	if e, _, err := pipelines.Explain(pl); err == nil {
-		g := e.Graph()
-		j.drawn, j.graph = e.Mermaid(), &g
-	}
-	p.jobs = append(p.jobs, j)
-	return p.addSenders(pl, plan, metrics)
+	return plan, err
 }
 
 // openFiles opens the files of a pipeline's file sinks, to write behind what is

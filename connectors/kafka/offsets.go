@@ -111,6 +111,21 @@ func (c *Cluster) GroupOffsets(ctx context.Context, group string) (map[engine.To
 	return got, nil
 }
 
+// Members counts the members of a group. A group that does not exist has none.
+func (c *Cluster) Members(ctx context.Context, group string) (int, error) {
+	got, err := c.adm.DescribeGroups(ctx, group)
+	if err == nil {
+		err = got[group].Err
+	}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, c.cfg.fail(fmt.Sprintf("ask for the members of group %q", group), err)
+	}
+	return len(got[group].Members), nil
+}
+
 // stableOffsets reads a group's offsets; those that a pending transaction may
 // still change are asked for again until ctx ends.
 func stableOffsets(ctx context.Context, adm *kadm.Client, group string) (map[engine.TopicPartition]engine.Committed, error) {
