@@ -24,6 +24,13 @@ type Code struct {
 	Long     string // why, and what to do
 	Wrong    string // YAML that gives it: a file, or some of its top-level keys
 	Right    string // the same, mended
+	Hint     string // what to do, for findings that do not say it better; "" where the text says it all
+}
+
+// hintOf is what to do about a finding that does not say so itself.
+func hintOf(code string) string {
+	c, _ := findCode(code)
+	return c.Hint
 }
 
 // findCode gives a code of the table.

@@ -106,6 +106,9 @@ func (l *loader) warn(n *node, code, hint, format string, args ...any) {
 
 func (l *loader) add(src *textFile, line, column int, d Diagnostic) {
 	d.File, d.Line, d.Column, d.Source, d.Severity = src.name, line, column, src.line(line), severityOf(d.Code)
+	if d.Hint == "" {
+		d.Hint = hintOf(d.Code)
+	}
 	if d.Severity == Note && !l.notes {
 		return
 	}
