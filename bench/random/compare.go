@@ -160,8 +160,9 @@ func writtenKey(w Written) string {
 // order where there is one.
 func facts(s *naive.Sink, want *naive.Output, got []Written) error {
 	var wants, gots []string
+	near := nearness{cols: want.Cols}
 	for _, r := range want.Rows {
-		wants = append(wants, fmt.Sprintf("%s @%d%s", keyOf(want, r), r.Stamp, line(r.V, want.Cols)))
+		wants = append(wants, near.want(fmt.Sprintf("%s @%d", keyOf(want, r), r.Stamp), r.V))
 	}
 	ends := map[string]int64{}
 	ids := map[string][]string{}
@@ -173,7 +174,7 @@ func facts(s *naive.Sink, want *naive.Output, got []Written) error {
 		if err != nil {
 			return err
 		}
-		gots = append(gots, fmt.Sprintf("%s @%d%s", writtenKey(w), w.Time, line(v, want.Cols)))
+		gots = append(gots, near.got(fmt.Sprintf("%s @%d", writtenKey(w), w.Time), v))
 		if end, ok := v["window_end"].(json.Number); ok && want.Windowed && want.Keys != nil && !want.Moved {
 			at, _ := end.Int64()
 			if at < ends[writtenKey(w)] {
@@ -265,7 +266,7 @@ func differ(want, got []string) error {
 // table compares the newest rows, and sees to it that only what was there is
 // deleted.
 func table(s *naive.Sink, want *naive.Output, got []Written) error {
-	newest := map[string]string{}
+	newest := map[string]map[string]any{}
 	for _, w := range got {
 		key := writtenKey(w)
 		if w.Value == nil {
@@ -279,18 +280,20 @@ func table(s *naive.Sink, want *naive.Output, got []Written) error {
 		if err != nil {
 			return err
 		}
-		text := line(v, want.Cols)
 		if before, there := newest[key]; s.OnlyFinal && there {
-			return fmt.Errorf("key %s has two final rows:%s and%s", key, before, text)
+			return fmt.Errorf("key %s has two final rows:%s and%s", key, line(before, want.Cols), line(v, want.Cols))
 		}
-		newest[key] = text
+		newest[key] = v
 	}
 	var wants, gots []string
+	near := nearness{cols: want.Cols}
 	for _, r := range want.Rows {
-		wants = append(wants, keyOf(want, r)+line(r.V, want.Cols))
+		if key := keyOf(want, r); !r.Maybe || newest[key] != nil {
+			wants = append(wants, near.want(key, r.V))
+		}
 	}
-	for key, text := range newest {
-		gots = append(gots, key+text)
+	for key, v := range newest {
+		gots = append(gots, near.got(key, v))
 	}
 	return differ(wants, gots)
 }

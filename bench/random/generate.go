@@ -19,20 +19,28 @@ type maker struct {
 	r     *rand.Rand
 	c     *Case
 	scale int64 // ms: distances in time are small multiples of it
+	begin int64 // about when rows happen, ms
+	zone  string
 	names int
 	whole bool   // no null in k, n and u: joins that keep rows without a key lose those that move
 	only  string // kinds of steps to try; "": all that run
 }
 
 // Generate makes the case of a seed. only names a kind of step that must be in
-// it; "": any.
+// it, or calendar: windows of a calendar; "": any.
 func Generate(seed uint64, only string) *Case {
 	m := &maker{r: rand.New(rand.NewPCG(seed, 7)), only: only}
 	m.c = &Case{Seed: seed, Spec: &naive.Spec{}, Records: map[string][]naive.Record{}}
 	m.c.Partitions = []int{1, 1, 2, 3, 4}[m.r.IntN(5)]
-	m.scale = []int64{1, 10, 1000}[m.r.IntN(3)]
+	m.scale, m.begin = []int64{1, 10, 1000}[m.r.IntN(3)], epoch
+	if m.one(12) || only == "calendar" {
+		m.calendar()
+	}
+	if only == "calendar" {
+		m.only = "aggregate"
+	}
 	m.pipeline()
-	m.whole = slices.ContainsFunc(m.c.Spec.Steps, func(s *naive.Step) bool { return s.Type == "join" && s.Kind != "inner" })
+	m.whole = slices.ContainsFunc(m.c.Spec.Steps, func(s *naive.Step) bool { return s.Type == "join" && (s.Kind != "inner" || s.Late != "") })
 	for _, s := range m.c.Spec.Sources {
 		m.c.Records[s.Name] = m.rows(s)
 	}
@@ -95,8 +103,11 @@ func (m *maker) source(name string) *naive.Source {
 	if m.one(10) {
 		s.EventTime = ""
 	}
-	if m.one(3) {
+	switch {
+	case m.one(3):
 		s.Disorder = 2 * naive.Calm
+	case m.one(3):
+		s.Tidy = true
 	}
 	switch m.r.IntN(5) {
 	case 0, 1:
@@ -109,7 +120,7 @@ func (m *maker) source(name string) *naive.Source {
 
 // table makes a table's source, keyed by k, n or both.
 func (m *maker) table(name string, key ...string) *naive.Source {
-	s := &naive.Source{Name: name, Table: true, Key: key}
+	s := &naive.Source{Name: name, Table: true, Key: key, Broadcast: m.one(4)}
 	if m.one(4) {
 		s.History = m.span(1, 60)
 	}
@@ -130,7 +141,8 @@ func (m *maker) rows(s *naive.Source) []naive.Record {
 		n = 100 + m.r.IntN(200)
 	}
 	kinds := 1 + m.r.IntN(len(keys))
-	now := epoch + m.r.Int64N(50)*m.scale
+	now := m.begin + m.r.Int64N(50)*m.scale
+	newest := int64(0)
 	var out []naive.Record
 	for i := range n {
 		now += pick[int64](m, 0, 0, 1, 1, 2, 5) * m.scale
@@ -149,6 +161,10 @@ func (m *maker) rows(s *naive.Source) []naive.Record {
 		if m.one(4) { // on a boundary
 			at -= at % (10 * m.scale)
 		}
+		if s.Tidy {
+			at = max(at, newest-s.Disorder)
+			newest = max(newest, at)
+		}
 		r := naive.Record{Time: at, Part: m.r.IntN(m.c.Partitions), Value: map[string]any{}}
 		for _, c := range s.Cols {
 			if v, there := m.value(c, int64(i), at, kinds); there {
@@ -166,6 +182,9 @@ func (m *maker) rows(s *naive.Source) []naive.Record {
 		case 2:
 			if s.EventTime != "" {
 				r.Value[s.EventTime] = at + naive.MaxFuture + m.r.Int64N(2)
+				if s.Tidy {
+					r.Value[s.EventTime] = at + naive.MaxFuture + 1
+				}
 			}
 		case 3:
 			if s.EventTime != "" {

@@ -35,7 +35,7 @@ type driver interface {
 }
 
 // clock is the driver's: later than all rows.
-const clock = epoch * 3
+const clock = 1 << 42
 
 // Load reads and builds a case's pipeline.
 func Load(c *Case) (*engine.Topology, error) {
@@ -243,6 +243,17 @@ func decode(value []byte, cols []naive.Col) (map[string]any, error) {
 	var names []string
 	for _, c := range cols {
 		names = append(names, c.Name)
+		// Columns of the other side, r.x and r.y, are written as an object r.
+		if side, name, dotted := strings.Cut(c.Name, "."); dotted {
+			if of, ok := v[side].(map[string]any); ok {
+				if x, there := of[name]; there {
+					v[c.Name] = x
+				}
+				if delete(of, name); len(of) == 0 {
+					delete(v, side)
+				}
+			}
+		}
 	}
 	var got []string
 	for k := range v {

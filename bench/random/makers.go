@@ -20,10 +20,12 @@ var makers = map[string]func(m *maker, s *naive.Step, in *naive.Relation) bool{
 	"reduce":    (*maker).reduce,
 	"top":       (*maker).top,
 	"join":      (*maker).join,
+	"upcast":    (*maker).upcast,
+	"detect":    (*maker).detect,
 }
 
 // running are the types of steps that leat runs, as often as they are to come.
-var running = []string{"filter", "map", "rekey", "aggregate", "aggregate", "aggregate", "flat_map", "branch", "union", "dedupe", "reduce", "top", "join", "join"}
+var running = []string{"filter", "map", "rekey", "aggregate", "aggregate", "aggregate", "flat_map", "branch", "union", "dedupe", "reduce", "top", "join", "join", "upcast", "detect"}
 
 // step adds a random step.
 func (m *maker) step() {
@@ -54,6 +56,9 @@ func (m *maker) add(kind string) {
 	s.Input = pick(m, names...)
 	if n := len(m.c.Spec.Steps); n > 0 && all[m.c.Spec.Steps[n-1].Name] != nil && !m.one(3) {
 		s.Input = m.c.Spec.Steps[n-1].Name
+	}
+	if all[s.Input].Fading && !slices.Contains([]string{"filter", "map", "branch", "upcast"}, kind) {
+		return // when its rows go is a matter of how far time is
 	}
 	if makers[kind](m, s, all[s.Input]) {
 		m.c.Spec.Steps = append(m.c.Spec.Steps, s)
@@ -158,6 +163,9 @@ func (m *maker) aggregate(s *naive.Step, in *naive.Relation) bool {
 	} else {
 		s.Update = true
 	}
+	if (s.Window == nil || s.Window.Type == "count") && !in.Table && m.fades(s.Group, in) {
+		s.TTL = m.span(1, 20)
+	}
 	if throttles && s.Update && m.one(4) {
 		s.Throttle = 500
 	}
@@ -199,6 +207,9 @@ func (m *maker) window(s *naive.Step, in *naive.Relation) *naive.Window {
 	if m.one(3) {
 		w.Grace = m.span(1, 12)
 	}
+	if m.zone != "" && m.civil(w) {
+		return w
+	}
 	switch w.Type {
 	case "":
 		return nil
@@ -229,10 +240,9 @@ func (m *maker) window(s *naive.Step, in *naive.Relation) *naive.Window {
 		}
 		w.Gap = m.span(1, 8)
 	case "sliding":
-		if !in.Calm {
-			return nil
-		}
-		w.Size, w.Trailing = m.span(1, 20), m.one(2)
+		// Of rows at one time that come when the watermark is there, each knows
+		// those before it.
+		w.Size, w.Trailing = m.span(1, 20), m.one(2) && m.inOrder(s.Group, in)
 	case "count":
 		if !m.inOrder(s.Group, in) {
 			return nil
@@ -249,14 +259,19 @@ var windows = []string{"", "tumbling", "tumbling", "hopping", "hopping", "cumula
 // functions are the aggregates that may stand over in.
 func (m *maker) functions(s *naive.Step, in *naive.Relation) []string {
 	fns := []string{"count", "count", "sum", "avg", "variance", "stddev"}
+	fns = append(fns, "bool_and", "bool_or", "median", "quantile", "histogram")
 	if in.Table {
 		return fns
 	}
-	fns = append(fns, "min", "max", "count_distinct", "bool_and", "bool_or")
+	fns = append(fns, "ema", "top_k", "g_counter", "pn_counter", "lww", "or_set", "lww_map")
+	fns = append(fns, "min", "max", "count_distinct")
 	// Windows that overlap are merged from panes in order of time: there what
 	// comes first is the first of the earliest pane.
 	if m.inOrder(s.Group, in) && (s.Window == nil || s.Window.Type == "tumbling" || s.Window.Type == "count") {
-		fns = append(fns, "first", "last", "earliest", "latest", "arg_min", "arg_max", "collect", "collect_set")
+		fns = append(fns, "first", "last", "earliest", "latest", "arg_min", "arg_max", "collect", "collect_set", "delta")
+		if s.Window == nil || s.Window.Type == "tumbling" {
+			fns = append(fns, "increase", "rate")
+		}
 	}
 	return fns
 }
@@ -283,7 +298,15 @@ func (m *maker) arguments(a *naive.Agg, in *naive.Relation) bool {
 	switch a.Fn {
 	case "count":
 		return m.one(2) || choose(naive.Int, naive.String, naive.Double)
-	case "sum", "avg", "variance", "stddev":
+	case "ema":
+		a.HalfLife = m.span(1, 20)
+	case "quantile":
+		a.Param = pick(m, 0.0, 0.25, 0.5, 0.75, 1.0)
+	}
+	switch a.Fn {
+	case "g_counter", "pn_counter", "lww", "or_set", "lww_map", "top_k":
+		return m.written(a, in)
+	case "sum", "avg", "variance", "stddev", "quantile", "median", "histogram", "ema", "delta", "increase", "rate":
 		// Small numbers: what overflows depends on how rows are put together.
 		if !choose(numbers...) {
 			return false

@@ -77,6 +77,9 @@ func (m *maker) reduce(s *naive.Step, in *naive.Relation) bool {
 		return false
 	}
 	s.ByTime = in.Calm && m.one(3)
+	if m.fades(s.Group, in) {
+		s.TTL = m.span(1, 20)
+	}
 	s.State = []naive.Col{{Name: m.name("x"), Type: naive.Int}, {Name: m.name("y"), Type: naive.String}, {Name: m.name("z"), Type: naive.Double}}[:1+m.r.IntN(3)]
 	env := &naive.Relation{Cols: slices.Clone(in.Cols)}
 	for _, c := range s.State {
@@ -201,8 +204,8 @@ func (m *maker) uses(name, other string) bool {
 
 func (m *maker) joinWith(s *naive.Step, left *naive.Relation, name string, right *naive.Relation) bool {
 	s.Right, s.RightIsTable = name, right.Table
-	s.Key, s.RightKey, s.Set, s.Select = nil, nil, nil, nil
-	if left.Table && !right.Table {
+	s.Key, s.RightKey, s.Set, s.Select, s.Late = nil, nil, nil, nil, ""
+	if left.Table && !right.Table || right.Fading {
 		return false
 	}
 	key := func(l, r string) bool {
@@ -272,6 +275,10 @@ func (m *maker) joinWith(s *naive.Step, left *naive.Relation, name string, right
 		}
 		if m.one(3) {
 			s.Grace = m.span(1, 8)
+		}
+		s.Late = pick(m, "", "", "dead_letter")
+		if m.one(4) {
+			s.Late = m.name("late")
 		}
 	}
 	cols := naive.JoinColumns(s, left, right)

@@ -158,19 +158,18 @@ func step(b *strings.Builder, t *naive.Step) {
 	if t.Having != nil {
 		line("having: %s", scalar(t.Having))
 	}
-	if t.Type == "aggregate" {
-		switch {
-		case t.Update && t.Throttle > 0:
-			line("emit: {mode: update, throttle: %dms}", t.Throttle)
-		case t.Update:
-			line("emit: update")
-		}
-		switch {
-		case t.Late == "dead_letter":
-			line("late: dead_letter")
-		case t.Late != "":
-			line("late: {as: %s}", t.Late)
-		}
+	switch {
+	case t.Type != "aggregate":
+	case t.Update && t.Throttle > 0:
+		line("emit: {mode: update, throttle: %dms}", t.Throttle)
+	case t.Update:
+		line("emit: update")
+	}
+	switch {
+	case t.Late == "dead_letter":
+		line("late: dead_letter")
+	case t.Late != "":
+		line("late: {as: %s}", t.Late)
 	}
 	if t.TTL > 0 {
 		line("ttl: %dms", t.TTL)
@@ -204,6 +203,20 @@ func step(b *strings.Builder, t *naive.Step) {
 		}
 	}
 	reduce(line, t)
+	if t.Version != nil {
+		line("version: %s", scalar(t.Version))
+		line("steps:")
+		for _, l := range t.Lifts {
+			parts := []string{fmt.Sprintf("from: %d", l.From)}
+			if l.Set != nil {
+				parts = append(parts, "set: "+assigns(l.Set))
+			}
+			if l.Drop != nil {
+				parts = append(parts, "drop: ["+strings.Join(l.Drop, ", ")+"]")
+			}
+			line("  - {%s}", strings.Join(parts, ", "))
+		}
+	}
 	for i, p := range t.Patterns {
 		if i == 0 {
 			line("pattern:")
@@ -295,6 +308,11 @@ func windowYAML(w *naive.Window) string {
 		if w.Full {
 			parts = append(parts, "full: true")
 		}
+	} else if w.Zone != "" {
+		parts = append(parts, fmt.Sprintf("size: %s", w.CivilSize))
+		if by := map[string]string{"hopping": "advance", "cumulate": "step"}[w.Type]; by != "" {
+			parts = append(parts, fmt.Sprintf("%s: %s", by, w.CivilBy))
+		}
 	} else {
 		add("size", w.Size)
 	}
@@ -319,24 +337,28 @@ func aggregateYAML(a *naive.Agg) string {
 		for _, e := range a.Args {
 			args = append(args, e.String())
 		}
-		switch p := a.Param.(type) {
-		case nil:
-		case string:
-			args = append(args, `"`+p+`"`)
-		default:
-			args = append(args, fmt.Sprint(p))
+		if a.Param != nil {
+			args = append(args, fmt.Sprint(a.Param))
+		}
+		if a.HalfLife > 0 {
+			args = append(args, fmt.Sprintf(`"%dms"`, a.HalfLife))
 		}
 		return "'" + strings.ReplaceAll(a.Fn+"("+strings.Join(args, ", ")+")", "'", "''") + "'"
 	}
 	parts := []string{"fn: " + a.Fn}
-	if len(a.Args) > 0 {
-		parts = append(parts, "of: "+scalar(a.Args[0]))
+	keys, ok := map[string][]string{"g_counter": {"of", "actor"}, "pn_counter": {"of", "actor"}, "lww": {"of", "ts", "actor"},
+		"or_set": {"op", "of", "tag"}, "lww_map": {"of", "v", "ts", "actor"}}[a.Fn]
+	if !ok {
+		keys = []string{"of", "by"}
 	}
-	if len(a.Args) > 1 {
-		parts = append(parts, "by: "+scalar(a.Args[1]))
+	for i, e := range a.Args {
+		parts = append(parts, keys[i]+": "+scalar(e))
+	}
+	if a.HalfLife > 0 {
+		parts = append(parts, fmt.Sprintf("half_life: %dms", a.HalfLife))
 	}
 	if a.Param != nil {
-		key := map[string]string{"quantile": "q", "top_k": "k", "collect": "limit", "collect_set": "limit", "ema": "half_life"}[a.Fn]
+		key := map[string]string{"quantile": "q", "top_k": "k", "collect": "limit", "collect_set": "limit"}[a.Fn]
 		parts = append(parts, fmt.Sprintf("%s: %v", key, a.Param))
 	}
 	return "{" + strings.Join(append(parts, "where: "+scalar(a.Where)), ", ") + "}"

@@ -133,7 +133,13 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 	}
 	out.PartKey = behind(s.Group, in)
 	out.Calm = true
-	buckets, late := r.buckets(s, r.entries(s, in))
+	entries := r.entries(s, in)
+	var newest map[string]int64
+	if s.TTL > 0 {
+		entries, newest = s.alive(entries)
+		out.Fading = true
+	}
+	buckets, late := r.buckets(s, entries)
 	r.late(s, in, late)
 	for _, b := range buckets {
 		v := maps.Clone(b.group)
@@ -157,6 +163,13 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 			}
 		}
 		row := Row{V: v, Time: time, Stamp: time, Origin: Never}
+		if s.TTL > 0 {
+			gone, maybe := r.faded(s, in, newest[b.rows[0].key], b.rows[0].row.Part)
+			if gone {
+				continue
+			}
+			row.Maybe = maybe
+		}
 		if s.framed() {
 			v["window_start"], v["window_end"] = b.start, b.end
 			row.Time = b.end - 1

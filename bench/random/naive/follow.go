@@ -71,18 +71,22 @@ func (r *run) sliding(s *Step, entries []entry) (out []*bucket, late []entry) {
 			}
 			rows = append(rows, e)
 		}
+		if w.Trailing && !s.Update {
+			out = append(out, s.trailing(rows)...)
+			continue
+		}
 		var ends []int64
 		for _, e := range rows {
-			left := max(e.row.Time, w.Size)
-			ends = append(ends, left)
+			// A row that is late for its own window makes none.
+			if left := max(e.row.Time, w.Size); !w.inclusive(left, e.row.Origin) {
+				ends = append(ends, left)
+			}
 			if !w.Trailing {
 				ends = append(ends, e.row.Time+1+w.Size)
 			}
 		}
 		slices.Sort(ends)
-		if !w.Trailing || s.Update {
-			ends = slices.Compact(ends)
-		}
+		ends = slices.Compact(ends)
 		for _, end := range ends {
 			b := &bucket{start: end - w.Size, end: end, inclusive: true}
 			for _, e := range rows {
@@ -97,6 +101,34 @@ func (r *run) sliding(s *Step, entries []entry) (out []*bucket, late []entry) {
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].end < out[j].end })
 	return out, late
+}
+
+// trailing makes the window [t-size, t] of each row, as it comes once the
+// watermark is at t: a row that comes when it is there already has a result of
+// its own at once, and is in none before it.
+func (s *Step) trailing(rows []entry) (out []*bucket) {
+	w := s.Window
+	closed := func(e entry) int64 { // windows that end before it are closed for the row
+		if e.row.Origin == Never {
+			return Never
+		}
+		return e.row.Origin - w.Grace
+	}
+	for _, own := range rows {
+		end := own.row.Time
+		if closed(own) > end {
+			continue
+		}
+		b := &bucket{group: own.group, start: end - w.Size, end: end, inclusive: true}
+		for _, e := range rows {
+			at := closed(e) == end && e.row.Time == end && e.seq <= own.seq
+			if e.row.Time >= b.start && e.row.Time <= end && (closed(e) < end || at) {
+				b.rows = append(b.rows, e)
+			}
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // counts takes the last rows of a key as of the last result that was due.

@@ -19,11 +19,15 @@ func (a *Agg) Result() string {
 	switch a.Fn {
 	case "count", "count_distinct":
 		return Int
-	case "avg", "variance", "stddev", "quantile", "median", "rate", "ema":
+	case "avg", "variance", "stddev", "rate", "ema":
 		return Double
+	case "quantile", "median":
+		return Approx
+	case "histogram":
+		return Hist
 	case "bool_and", "bool_or":
 		return Bool
-	case "collect", "collect_set", "top_k", "histogram":
+	case "collect", "collect_set", "top_k", "or_set", "lww_map":
 		return List
 	}
 	return a.Args[0].Type
@@ -34,6 +38,9 @@ func (a *Agg) Result() string {
 func (a *Agg) compute(args []arg) (any, error) {
 	if a.Fn == "count" && len(a.Args) == 0 {
 		return int64(len(args)), nil
+	}
+	if v, is := a.replicated(args); is {
+		return v, nil
 	}
 	var some []arg
 	for _, x := range args {
@@ -49,6 +56,9 @@ func (a *Agg) compute(args []arg) (any, error) {
 	}
 	if len(some) == 0 {
 		return a.nothing(), nil
+	}
+	if v, is := a.over(some); is {
+		return v, nil
 	}
 	switch a.Fn {
 	case "sum":
@@ -114,8 +124,10 @@ func (a *Agg) nothing() any {
 	switch a.Fn {
 	case "count_distinct":
 		return int64(0)
-	case "collect", "collect_set":
+	case "collect", "collect_set", "top_k":
 		return []any{}
+	case "histogram":
+		return []float64{}
 	}
 	return nil
 }

@@ -122,19 +122,44 @@ func (r *run) streams(s *Step, left, right *Relation) (out []Row) {
 		met bool
 	}
 	var ls, rs []*side
+	lStays, rStays := s.stays(left, right)
+	late := &Relation{Cols: joinCols(s, left, right), Moved: true, Joined: true}
+	defer func() {
+		switch s.Late {
+		case "":
+		case "dead_letter":
+			for range late.Rows {
+				r.bad(s.Name, "late")
+			}
+		default:
+			r.relations[s.Late] = late
+		}
+	}()
 	for _, row := range left.Rows {
 		key, ok, err := r.leftKey(s, row)
 		if err != nil {
 			r.bad(s.Name, "expression")
 			continue
 		}
-		if !passed(row.Time+s.Before+s.After, row.Origin) {
+		if passed(row.Time+s.Before+s.After, row.Origin) {
+			row.V = both(s, &row, nil)
+			if !lStays {
+				row.Key = nil
+			}
+			late.Rows = append(late.Rows, row)
+		} else {
 			ls = append(ls, &side{row: row, key: key, ok: ok})
 		}
 	}
 	for _, row := range right.Rows {
 		key, ok := rightKey(s, row)
-		if !passed(row.Time+s.Before+s.After, row.Origin) {
+		if passed(row.Time+s.Before+s.After, row.Origin) {
+			row.V = both(s, nil, &row)
+			if !rStays {
+				row.Key = nil
+			}
+			late.Rows = append(late.Rows, row)
+		} else {
 			rs = append(rs, &side{row: row, key: key, ok: ok})
 		}
 	}
@@ -162,6 +187,32 @@ func (r *run) streams(s *Step, left, right *Relation) (out []Row) {
 		}
 	}
 	return out
+}
+
+// stays tells which sides keep their partitions, and with them the keys of
+// their records: both where the same columns of the key decide them, else the
+// one whose do, the right before the left.
+func (s *Step) stays(left, right *Relation) (l, r bool) {
+	places := func(in *Relation, names []string) (at []int, ok bool) {
+		for _, k := range in.PartKey {
+			i := slices.Index(names, k)
+			if i < 0 {
+				return nil, false
+			}
+			at = append(at, i)
+		}
+		return at, in.PartKey != nil
+	}
+	var names []string
+	for _, k := range s.Key {
+		names = append(names, k.Expr.Name)
+	}
+	ls, l := places(left, names)
+	rs, r := places(right, s.RightKey)
+	if l && r && !slices.Equal(ls, rs) {
+		l = false
+	}
+	return l, r
 }
 
 // lookup finds each row of a stream its row of a table: the newest, or with a

@@ -18,6 +18,8 @@ func (r *run) reduce(s *Step, in *Relation) (*Relation, error) {
 		sort.SliceStable(rows, func(i, j int) bool { return rows[i].Time < rows[j].Time })
 	}
 	states, groups := map[string]map[string]any{}, map[string]map[string]any{}
+	newest, part := map[string]int64{}, map[string]int{}
+	out.Fading = s.TTL > 0
 	for _, row := range rows {
 		g, err := grouped(s.Group, row.V)
 		if err != nil {
@@ -28,7 +30,18 @@ func (r *run) reduce(s *Step, in *Relation) (*Relation, error) {
 			continue
 		}
 		key := keyText(g, out.Group)
-		groups[key] = g
+		groups[key], part[key] = g, row.Part
+		passed := row.Time
+		if !s.ByTime {
+			passed = max(passed, row.Origin)
+		}
+		if s.TTL > 0 && states[key] != nil && passed > newest[key]+s.TTL {
+			delete(states, key)
+		}
+		if states[key] == nil {
+			newest[key] = row.Time
+		}
+		newest[key] = max(newest[key], row.Time)
 		now, keep, err := s.fold(row.V, states[key])
 		switch {
 		case err != nil:
@@ -45,7 +58,15 @@ func (r *run) reduce(s *Step, in *Relation) (*Relation, error) {
 		}
 		v := maps.Clone(groups[key])
 		maps.Copy(v, states[key])
-		out.Rows = append(out.Rows, Row{V: v, Origin: Never})
+		row := Row{V: v, Origin: Never}
+		if s.TTL > 0 {
+			gone, maybe := r.faded(s, in, newest[key], part[key])
+			if gone {
+				continue
+			}
+			row.Maybe = maybe
+		}
+		out.Rows = append(out.Rows, row)
 	}
 	return out, nil
 }

@@ -19,6 +19,7 @@ type run struct {
 	spec      *Spec
 	relations map[string]*Relation
 	result    *Result
+	latest    int64 // no watermark gets further, before the end of input
 }
 
 // steps are the functions of the transforms.
@@ -34,12 +35,14 @@ var steps = map[string]func(*run, *Step, *Relation) (*Relation, error){
 	"reduce":    (*run).reduce,
 	"top":       (*run).top,
 	"join":      (*run).join,
+	"upcast":    (*run).upcast,
+	"detect":    (*run).detect,
 }
 
 // Run computes what the sinks must end up with: records are those of each
 // source, in offset order per partition.
 func Run(spec *Spec, records map[string][]Record) (*Result, error) {
-	r := &run{spec: spec, relations: map[string]*Relation{}, result: &Result{Sinks: map[string]*Output{}, Dead: map[string]int{}, Loose: map[string]bool{}}}
+	r := &run{spec: spec, latest: Never, relations: map[string]*Relation{}, result: &Result{Sinks: map[string]*Output{}, Dead: map[string]int{}, Loose: map[string]bool{}}}
 	if err := r.all(records); err != nil {
 		return nil, err
 	}
@@ -88,7 +91,7 @@ func (r *run) source(s *Source, records []Record) *Relation {
 	if s.Table {
 		return r.table(s, records)
 	}
-	out := &Relation{Cols: s.Cols, Record: true, PartKey: s.Key, Ordered: true, Calm: s.Disorder > Calm}
+	out := &Relation{Cols: s.Cols, Record: true, PartKey: s.Key, Ordered: true, Calm: s.Tidy || s.Disorder > Calm}
 	water := map[int]int64{}
 	records = slices.Clone(records)
 	sort.SliceStable(records, func(i, j int) bool { return records[i].Part < records[j].Part })
@@ -117,6 +120,10 @@ func (r *run) source(s *Source, records []Record) *Relation {
 			water[rec.Part] = w
 		}
 		out.Rows = append(out.Rows, Row{V: noNulls(rec.Value), Time: at, Origin: origin, Stamp: at, Part: rec.Part, Off: rec.Off, Key: rec.Key})
+	}
+	out.Water = water
+	for _, w := range water {
+		r.latest = max(r.latest, w)
 	}
 	return out
 }
@@ -162,8 +169,11 @@ func (r *run) table(s *Source, records []Record) *Relation {
 			if !known && row.Time < m.before {
 				continue // it may have been deleted
 			}
-			out.Versions = append(out.Versions, row)
-			if known && row.Time < was.Time {
+			older := known && row.Time < was.Time
+			if !older || !s.Broadcast { // copies are told what changes the newest row
+				out.Versions = append(out.Versions, row)
+			}
+			if older {
 				continue
 			}
 			delete(m.gone, *rec.Key)
@@ -393,6 +403,6 @@ func (r *run) sink(s *Sink, in *Relation) *Output {
 
 // Shapes computes what every name stands for, without rows: columns, keys, kinds.
 func Shapes(spec *Spec) (map[string]*Relation, error) {
-	r := &run{spec: spec, relations: map[string]*Relation{}, result: &Result{Dead: map[string]int{}, Loose: map[string]bool{}}}
+	r := &run{spec: spec, latest: Never, relations: map[string]*Relation{}, result: &Result{Dead: map[string]int{}, Loose: map[string]bool{}}}
 	return r.relations, r.all(nil)
 }

@@ -9,7 +9,9 @@ const (
 	Time   = "timestamp"
 	Ints   = "[int]"
 	Strs   = "[string]"
-	List   = "list" // of anything: only written, never read
+	List   = "list"      // of anything: only written, never read
+	Approx = "approx"    // a double within 1 % of what is here: only written
+	Hist   = "histogram" // here the values, in order: only written
 )
 
 // Col is a column and its type.
@@ -31,6 +33,7 @@ type Source struct {
 	Key       []string
 	EventTime string // column; "": the record's timestamp
 	Disorder  int64  // max_out_of_orderness, ms
+	Tidy      bool   // no row is further behind than that
 	History   int64  // of a table, ms; 0: none
 }
 
@@ -49,13 +52,15 @@ type Window struct {
 	Rows, Every                  int  // of count
 	Full                         bool // of count
 	Zone                         string
+	CivilSize, CivilBy           Span // with a zone: size; advance or step
 }
 
 // Agg is one aggregate.
 type Agg struct {
 	Name, Fn string
 	Args     []*Expr
-	Param    any // q, k, limit, half_life (ms)
+	Param    any   // q, k, limit
+	HalfLife int64 // ms
 	Where    *Expr
 }
 
@@ -119,7 +124,9 @@ type Step struct {
 	After        int64
 	Grace        int64
 	Patterns     []Pattern
-	SkipNone     bool // detect: skip: none
+	SkipNone     bool  // detect: skip: none
+	Version      *Expr // upcast
+	Lifts        []Lift
 }
 
 // Sink writes rows to a topic of its name.
@@ -138,6 +145,7 @@ type Row struct {
 	Off    int64
 	Key    *string        // the record's key
 	KeyV   map[string]any // of a version of a table: its key; V is nil where it was deleted
+	Maybe  bool           // of a table: whether it is there at the end is a matter of how far time got
 }
 
 // Never is the origin of rows before which no time is known.
@@ -160,7 +168,9 @@ type Relation struct {
 	Calm     bool     // no row is late, ever
 	Versions []Row    // of a table with a history: all changes, in order of arrival
 	History  int64
-	Ordered  bool // rows are in a defined order per partition
+	Ordered  bool          // rows are in a defined order per partition
+	Fading   bool          // rows go by a ttl
+	Water    map[int]int64 // of a source: the last watermark of each partition
 	window   *Window
 }
 

@@ -3,6 +3,9 @@ package naive
 // bounds are the windows [start, end) that hold t and are fixed by the clock:
 // tumbling, hopping, cumulate.
 func (w *Window) bounds(t int64) (out [][2]int64) {
+	if w.Zone != "" {
+		return w.civil(t)
+	}
 	switch w.Type {
 	case "tumbling", "hopping":
 		step := w.Advance
