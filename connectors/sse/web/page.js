@@ -14,7 +14,7 @@ import { Past } from './past.js';
 import { forgetInk } from './plot.js';
 import { Session } from './session.js';
 import { keysOf } from './shape.js';
-import { Shared } from './share.js';
+import { Shared, taken } from './share.js';
 import { Store } from './store.js';
 import { Theme } from './theme.js';
 import { TruthBar } from './truth.js';
@@ -167,12 +167,10 @@ class Page {
     }
   }
 
-  // count finds out how many connections are left: with HTTP/1.1 a browser
-  // has six for all tabs, and each stream takes one for good.
+  // count finds out how many connections are left.
   async count() {
-    const old = performance.getEntriesByType('navigation')[0]?.nextHopProtocol === 'http/1.1';
-    const held = (await navigator.locks?.query().catch(() => null))?.held ?? [];
-    this.taken = old ? held.filter((l) => l.name.startsWith('leat:/live/')).length : -Infinity;
+    const protocol = performance.getEntriesByType('navigation')[0]?.nextHopProtocol;
+    this.taken = taken(protocol, (await navigator.locks?.query().catch(() => null))?.held ?? []);
     if (this.taken >= connections) this.note('This server is reached over HTTP/1.1, where a browser has six connections for all its tabs. This page uses a WebSocket instead; with TLS (HTTP/2) there would be no limit.');
   }
 

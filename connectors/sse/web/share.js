@@ -11,6 +11,13 @@
 const patience = 10000; // ms; marks come each second
 const answerWithin = 2500; // ms
 
+// taken counts the streams that this browser's tabs hold: over HTTP/1.1 a site
+// has six connections, and each stream keeps one for good. Else there is no end
+// of them.
+export function taken(protocol, locks) {
+  return protocol === 'http/1.1' ? locks.filter((l) => l.name.startsWith('leat:/live/')).length : -Infinity;
+}
+
 export class Shared {
   // make({onEvent, onState}) gives a Client; snapshot() the page's rows as
   // events: [[kind, data], …]. The rest is as with a Client.

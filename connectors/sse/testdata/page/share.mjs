@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Shared } from '../web/share.js';
+import { Shared, taken } from '../web/share.js';
 
 // Tabs of one browser: a lock, a channel, and a server that counts streams.
 function browser() {
@@ -136,4 +136,11 @@ test('without locks every tab has its own stream', () => {
   t.shared.locks = null;
   t.shared.open();
   assert.equal(t.shared.role, 'alone');
+});
+
+test('six tabs over HTTP/1.1: streams are counted, as they hold connections for good', () => {
+  const locks = ['leat:/live/shop/a', 'leat:/live/shop/b?key=x%3Ay', 'another site\'s'].map((name) => ({ name }));
+  assert.equal(taken('http/1.1', locks), 2);
+  assert.equal(taken('h2', locks), -Infinity);
+  assert.equal(taken(undefined, locks), -Infinity);
 });
