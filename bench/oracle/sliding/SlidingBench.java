@@ -63,7 +63,7 @@ public final class SlidingBench {
         p.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, flags.get("cache"));
         p.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, flags.get("delivery").equals("exactly_once") ? StreamsConfig.EXACTLY_ONCE_V2 : StreamsConfig.AT_LEAST_ONCE);
         p.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
-        p.put("compression.type", "lz4");
+        p.put("compression.type", flags.get("compression"));
         if (flags.get("stores").equals("memory")) {
             p.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG, BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class);
         }

@@ -19,6 +19,9 @@ import (
 //go:embed sliding.yaml
 var yaml string
 
+// compression is of what both sides produce: Kafka Streams' default.
+const compression = "none"
+
 // pipelineText is the job as leat is told it.
 func pipelineText(name, topic, out, emit, delivery string) string {
 	return strings.NewReplacer("${NAME}", name, "${TOPIC}", topic, "${OUT}", out, "${EMIT}", emit, "${DELIVERY}", delivery,
@@ -77,7 +80,11 @@ func (b *bench) leatOnBroker(ctx context.Context, name, emit string) (summary, e
 	if err := os.WriteFile(file, []byte(pipelineText(name, topic, name+"-out", emit, b.delivery)), 0o600); err != nil {
 		return summary{}, fmt.Errorf("write the pipeline: %w", err)
 	}
-	return finish(exec.CommandContext(ctx, b.leat, "run", file, "--brokers", b.brokers, "--state-dir", filepath.Join(dir, "state"), "--until-end"))
+	config := filepath.Join(dir, "leat.yaml")
+	if err := os.WriteFile(config, []byte("compression: "+compression+"\n"), 0o600); err != nil {
+		return summary{}, fmt.Errorf("write the worker's config: %w", err)
+	}
+	return finish(exec.CommandContext(ctx, b.leat, "run", file, "--config", config, "--brokers", b.brokers, "--state-dir", filepath.Join(dir, "state"), "--until-end"))
 }
 
 // summary is the last line that a run prints.
@@ -85,6 +92,7 @@ type summary struct {
 	RecordsIn  int64   `json:"records_in"`
 	RecordsOut int64   `json:"records_out"`
 	Seconds    float64 `json:"seconds"`
+	CPU        float64 `json:"-"` // seconds of the process, with its start and its end
 	Windows    int64   `json:"windows"` // finals, where they were looked at
 	N          int64   `json:"n"`       // rows in them
 	Sum        int64   `json:"sum"`     // and their sum
@@ -117,5 +125,6 @@ func finish(cmd *exec.Cmd) (summary, error) {
 	if err := json.Unmarshal(lines[len(lines)-1], &s); err != nil {
 		return s, fmt.Errorf("read the summary line %q: %w", lines[len(lines)-1], err)
 	}
+	s.CPU = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	return s, nil
 }

@@ -95,7 +95,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 				return fmt.Errorf("%s read %d rows, not %d", r.id, s.RecordsIn, n)
 			}
 			r.got = append(r.got, s)
-			fmt.Fprintf(os.Stderr, "round %d %s: %.1f k rows/s, %d results\n", round+1, r.id, s.rate()/1e3, s.RecordsOut)
+			fmt.Fprintf(os.Stderr, "round %d %s: %.1f k rows/s, %d results, %.1f s of CPU\n", round+1, r.id, s.rate()/1e3, s.RecordsOut, s.CPU)
 		}
 		if err := agree(runs, b.only == ""); err != nil {
 			return err

@@ -20,7 +20,7 @@ func (b *bench) report(out io.Writer, runs []*run) {
 	p("Made by `make bench-sliding BENCH='%s'`. %d rows over %d keys, a row per key each %.1f s moved by up to %d s, so that a window of %d s holds some %d rows;",
 		strings.Join(os.Args[1:], " "), b.n, b.keys, float64(spacingMS)/1000, jitterMS/1000, sizeMS/1000, perWindow)
 	p("grace %d s. count, sum, min and max per key and window. Medians of %d rounds. Without a broker (the first %d rows): one thread; Kafka Streams gets its rows one by one,", graceMS/1000, b.rounds, len(b.inMemory))
-	p("as its test driver has it, and keeps them in RocksDB (its stores in memory look at every time of a window and are far slower); leat gets 1,000 at a time and keeps them in memory. On Kafka: Apache Kafka %s on the same machine, %d partitions, %s on both sides, Kafka Streams with a", realkafka.Version, partitions, strings.ReplaceAll(b.delivery, "_", " "))
+	p("as its test driver has it, and keeps them in RocksDB (its stores in memory look at every time of a window and are far slower); leat gets 1,000 at a time and keeps them in memory. On Kafka: Apache Kafka %s on the same machine, %d partitions, %s and compression %s on both sides, Kafka Streams with a", realkafka.Version, partitions, strings.ReplaceAll(b.delivery, "_", " "), compression)
 	p("thread per core and its own commit interval; from the first row read to the last commit. Without a cache Kafka Streams writes a result per update, leat one per window and commit;")
 	p("with a cache both write what has changed each 30 s. leat's updates end with a final one for each window, Kafka Streams' do not.\n")
 	p("| where | what | rows/s (min–max) | of Kafka Streams | results |\n|---|---|---:|---:|---:|")

@@ -24,7 +24,7 @@ func (b *bench) streams(ctx context.Context, name, emit, stores string, cacheByt
 	defer os.RemoveAll(dir)
 	args := []string{
 		"name=" + name, "dir=" + filepath.Join(dir, "state"), "emit=" + emit, "stores=" + stores, fmt.Sprintf("cache=%d", cacheBytes),
-		fmt.Sprintf("size=%d", sizeMS), fmt.Sprintf("grace=%d", graceMS), "delivery=" + b.delivery, "topic=" + topic, "out=" + name + "-out",
+		fmt.Sprintf("size=%d", sizeMS), fmt.Sprintf("grace=%d", graceMS), "delivery=" + b.delivery, "topic=" + topic, "out=" + name + "-out", "compression=" + compression,
 	}
 	if onBroker {
 		args = append(args, "brokers="+b.brokers, fmt.Sprintf("n=%d", b.n), fmt.Sprintf("threads=%d", runtime.NumCPU()))
