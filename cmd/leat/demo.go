@@ -24,7 +24,7 @@ func demoCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			set, found := pipelines.LoadBytes("demo.yaml", pipelines.Demo, os.LookupEnv)
-			if err := found.Write(cmd.ErrOrStderr(), colored(os.Stderr)); err != nil {
+			if err := found.Write(cmd.ErrOrStderr(), colored(cmd.ErrOrStderr())); err != nil {
 				return err
 			}
 			if found.Errors() > 0 {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -42,7 +41,7 @@ func lintCommand() *cobra.Command {
 				if !notes {
 					shown = slices.DeleteFunc(slices.Clone(found), func(d pipelines.Diagnostic) bool { return d.Severity == pipelines.Note })
 				}
-				if err = shown.Write(cmd.ErrOrStderr(), colored(os.Stderr)); err == nil {
+				if err = shown.Write(cmd.ErrOrStderr(), colored(cmd.ErrOrStderr())); err == nil {
 					text := verdict(set, found)
 					if !notes && found.Count(pipelines.Note) > 0 {
 						text += " (--notes shows these)"
