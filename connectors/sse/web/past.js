@@ -209,10 +209,10 @@ export class Past {
   store(name) {
     const v = this.on ? this.views.get(name) : null;
     if (!v) return null;
-    if (!v.store.ready && v.shown) return v.shown;
     const live = this.page.streams.get(name).store;
+    if (!v.store.ready) return v.shown ?? live; // faint: see .loading
     v.known = false;
-    if (!v.store.ready || v.store.rows.size || !live.ready) return v.store;
+    if (v.store.rows.size || !live.ready) return v.store;
     if (v.asOf?.version !== live.version || v.asOf.at !== this.at) v.asOf = { at: this.at, version: live.version, store: closedBy(live, this.at) };
     v.known = v.asOf.store.rows.size > 0;
     return v.known ? v.asOf.store : v.store;
