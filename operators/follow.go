@@ -50,6 +50,7 @@ type follow struct {
 
 	events []closing
 	order  []closingPlace
+	places []uint64          // scratch of inOrder
 	keys   int               // to be looked at together
 	words  []uint64          // the accumulators of events
 	heap   aggregate.Scratch // and their bytes
@@ -254,12 +255,7 @@ func (f *follow) closeSome(to int64, budget *engine.Budget) (bool, error) {
 	case n < closeWindows/2 && len(f.taken) >= f.keys:
 		f.keys *= 2
 	}
-	f.order = f.order[:0]
-	for n := range f.events {
-		c := &f.events[n]
-		f.order = append(f.order, closingPlace{c.end, c.slot, int32(n)})
-	}
-	slices.SortFunc(f.order, closingPlace.compare)
+	f.inOrder()
 	done, err := f.emitAll(budget)
 	if err != nil {
 		return false, err
@@ -277,6 +273,32 @@ func (f *follow) closeSome(to int64, budget *engine.Budget) (bool, error) {
 		f.own.passed(upTo, false)
 	}
 	return done, nil
+}
+
+// inOrder brings the events in the order in which windows close. They come by
+// slots, so that of one end the first to come is the first.
+func (f *follow) inOrder() {
+	f.order, f.places = f.order[:0], f.places[:0]
+	first, last := engine.MaxTime, engine.MinTime
+	for n := range f.events {
+		first, last = min(first, f.events[n].end), max(last, f.events[n].end)
+	}
+	const numbers = 24 // bits of an event's number
+	if len(f.events) >= 1<<numbers || uint64(last)-uint64(first) >= 1<<(64-numbers) {
+		for n := range f.events {
+			f.order = append(f.order, closingPlace{f.events[n].end, f.events[n].slot, int32(n)})
+		}
+		slices.SortFunc(f.order, closingPlace.compare)
+		return
+	}
+	for n := range f.events {
+		f.places = append(f.places, (uint64(f.events[n].end)-uint64(first))<<numbers|uint64(n))
+	}
+	slices.Sort(f.places) // numbers sort faster than structs
+	for _, p := range f.places {
+		n := int32(p & (1<<numbers - 1))
+		f.order = append(f.order, closingPlace{f.events[n].end, f.events[n].slot, n})
+	}
 }
 
 // emitAll writes the windows at hand, end by end. Where the budget ends it
