@@ -146,7 +146,7 @@ func (g *group) markNow() *block {
 	defer g.mu.Unlock()
 	v := g.view
 	v.mu.Lock()
-	s := statusOf(g.table, v.now().UnixMilli())
+	s := v.status(g.table)
 	v.mu.Unlock()
 	return g.markOf(news{status: s, mark: markBlock(s)})
 }

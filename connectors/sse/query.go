@@ -299,7 +299,7 @@ func (h *Hub) tag(v *view, q query) (string, bool) {
 
 // reading says what the table is; mu is held.
 func (v *view) reading() reading {
-	return reading{statusOf(v.table, v.now().UnixMilli()), v.epoch, v.table.version}
+	return reading{v.status(v.table), v.epoch, v.table.version}
 }
 
 // find copies the rows that may be asked for, under the lock, and judges them

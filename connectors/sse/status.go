@@ -24,9 +24,34 @@ type status struct {
 	Rest         int64  `json:"rest,omitempty"` // rows left out by max_keys
 	Stalled      []int  `json:"stalled"`        // tasks not heard for 5 s
 	Holding      string `json:"holding,omitempty"`
-	AgeMillis    int64  `json:"age_ms"` // of the oldest mark
+	AgeMillis    int64  `json:"age_ms"`            // of the oldest mark
+	Trouble      string `json:"trouble,omitempty"` // why this node reads no news: one of the troubles
 	Rows         int    `json:"row_count"`
 	Now          int64  `json:"now"` // this node's clock, epoch ms
+}
+
+// Why a node reads no news of a view. A broker that is away for a while may
+// go without one: readers wait for it by themselves.
+const (
+	troubleTopic  = "no_topic" // the view's topic is not there (any more)
+	troubleBroker = "no_read"  // it cannot be read
+)
+
+// worry says why the view gets no news; a trouble that is there stays until
+// reading goes on, as what fails next is only its consequence.
+func (v *view) worry(trouble string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if trouble == "" || trouble == troubleTopic || v.trouble == "" {
+		v.trouble = trouble
+	}
+}
+
+// status is the view's truth by one of its tables; mu is held.
+func (v *view) status(t *table) status {
+	s := statusOf(t, v.now().UnixMilli())
+	s.Trouble = v.trouble
+	return s
 }
 
 // statusOf reads a table's marks; the view's mu is held.

@@ -504,7 +504,7 @@ func TestKafkaAwayForAMinute(t *testing.T) {
 		pass(2 * time.Second)
 		topic.set(true, false)
 		pass(time.Minute)
-		if m := lastMark(c); fmt.Sprint(m.Stalled) != "[0]" || m.AgeMillis < 60000 || m.Rows != 1 || c.isClosed() || !w.hub.Ready() {
+		if m := lastMark(c); fmt.Sprint(m.Stalled) != "[0]" || m.AgeMillis < 60000 || m.Trouble != troubleBroker || m.Rows != 1 || c.isClosed() || !w.hub.Ready() {
 			t.Errorf("while it is away: %+v, closed %v", m, c.isClosed())
 		}
 		if d := w.open(live, ""); true {
@@ -518,7 +518,7 @@ func TestKafkaAwayForAMinute(t *testing.T) {
 		topic.put(0, "a", `{"n":2}`)
 		topic.mark(0, time.Now().UnixMilli())
 		pass(3 * time.Second)
-		if m := lastMark(c); len(m.Stalled) != 0 || c.table()["a"] != `{"n":2}` || c.kinds() != "hello snapshot ready delta" {
+		if m := lastMark(c); len(m.Stalled) != 0 || m.Trouble != "" || c.table()["a"] != `{"n":2}` || c.kinds() != "hello snapshot ready delta" {
 			t.Errorf("when it is back: %+v, %s, %v", m, c.kinds(), c.table())
 		}
 		c.close()
@@ -538,7 +538,7 @@ func TestTopicDeleted(t *testing.T) {
 		pass(2 * time.Second)
 		topic.set(true, true)
 		pass(time.Minute)
-		if m := lastMark(c); fmt.Sprint(m.Stalled) != "[0]" || m.AgeMillis < 60000 || len(c.table()) != 1 {
+		if m := lastMark(c); fmt.Sprint(m.Stalled) != "[0]" || m.AgeMillis < 60000 || m.Trouble != troubleTopic || len(c.table()) != 1 {
 			t.Errorf("after it was deleted: %+v, %v", m, c.table())
 		}
 		topic.recreate()

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,18 +31,19 @@ type view struct {
 	now     func() time.Time
 	spec    engine.ViewSpec // never changes
 
-	mu     sync.Mutex
-	table  *table
-	epoch  string
-	topic  string                             // the topic's id, as the epoch was made from it
-	ends   map[engine.Partition]engine.Offset // log ends at the start; nil: not asked yet
-	caught bool                               // the table has reached ends
-	ready  chan struct{}                      // closed when caught up
-	gone   chan struct{}                      // closed when the table is replaced: clients leave
-	ticked uint64                             // version of the last frame
-	seq    uint64                             // number of the last mark
-	groups map[string]*group
-	replay time.Duration // for so long the topic is not compacted
+	mu      sync.Mutex
+	table   *table
+	epoch   string
+	topic   string                             // the topic's id, as the epoch was made from it
+	ends    map[engine.Partition]engine.Offset // log ends at the start; nil: not asked yet
+	caught  bool                               // the table has reached ends
+	ready   chan struct{}                      // closed when caught up
+	gone    chan struct{}                      // closed when the table is replaced: clients leave
+	ticked  uint64                             // version of the last frame
+	seq     uint64                             // number of the last mark
+	groups  map[string]*group
+	replay  time.Duration // for so long the topic is not compacted
+	trouble string        // why nothing is read just now; "": it is
 
 	watchers atomic.Pointer[block] // who watches, as clients are told; nil: not known yet
 }
@@ -65,13 +67,27 @@ func (v *view) fresh() {
 func (v *view) run(ctx context.Context, tailer Tailer) {
 	var wg sync.WaitGroup
 	wg.Go(func() { v.frames(ctx) })
-	for ctx.Err() == nil {
-		if err := v.follow(ctx, tailer); err != nil && ctx.Err() == nil {
-			v.log.Warn("view: reading again in a second", "err", err)
+	for fails := 0; ctx.Err() == nil; {
+		began := v.now()
+		err := v.follow(ctx, tailer)
+		v.worry(troubleBroker)
+		if fails++; v.now().Sub(began) > time.Minute {
+			fails = 1 // it did work
 		}
-		wait(ctx, time.Second)
+		pause := againAfter(fails)
+		if err != nil && ctx.Err() == nil {
+			v.log.Warn("view: reading again", "after", pause, "err", err)
+		}
+		wait(ctx, pause)
 	}
 	wg.Wait()
+}
+
+// againAfter is the pause before a view is read again after so many failures in
+// a row: 250ms, doubling to four seconds, and up to a half less.
+func againAfter(fails int) time.Duration {
+	d := 250 * time.Millisecond << min(fails-1, 4)
+	return d/2 + rand.N(d/2)
 }
 
 // follow tails the topic from where the table is.
@@ -85,6 +101,7 @@ func (v *view) follow(ctx context.Context, tailer Tailer) error {
 			v.identify(info.ID, info.Partitions)
 			v.setReach(info.Configs)
 		} else {
+			v.worry(troubleTopic)
 			return fmt.Errorf("read %s: the topic does not exist yet", v.spec.Topic)
 		}
 	} else {
@@ -99,6 +116,7 @@ func (v *view) follow(ctx context.Context, tailer Tailer) error {
 	} else if !ok {
 		v.setEnds(nil)
 	}
+	v.worry("")
 	if err := tailer.Tail(ctx, v.spec.Topic, v.positions(), v.apply); err != nil {
 		return fmt.Errorf("tail %s: %w", v.spec.Topic, err)
 	}
@@ -214,10 +232,22 @@ func (v *view) frames(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-refresh.C:
-			v.tick(false)
+			v.tick(due(second))
 		case <-second.C:
+			due(refresh)
 			v.tick(true)
 		}
+	}
+}
+
+// due tells whether a ticker has ticked, too: where both have, a client is
+// written to once.
+func due(t *time.Ticker) bool {
+	select {
+	case <-t.C:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -245,7 +275,7 @@ func (v *view) tick(withMark bool) {
 	}
 	if withMark {
 		v.seq++
-		n.status = statusOf(v.table, now)
+		n.status = v.status(v.table)
 		n.mark = markBlock(n.status)
 	}
 	n.seq = v.seq
