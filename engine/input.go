@@ -128,9 +128,6 @@ var (
 // just before the row, which is what lateness is judged by.
 func (in *input) time(t *Task, b *Batch) error {
 	future := in.spec.Watermark.MaxFuture.Milliseconds()
-	if in.table != nil {
-		future = 0 // a table's rows move no time
-	}
 	timeless := in.spec.Timeless
 	keep := b.Sel[:0]
 	var col *Column

@@ -12,19 +12,20 @@ import (
 
 const historyVersion = 1
 
-// versionAt gives the row as of time t; ok is false where there was none.
-func versionAt(history []byte, t int64) (row []byte, ok bool, err error) {
+// versionAt gives the row as of time t; ok is false where there was none, known
+// where a version tells: without one it may have been forgotten.
+func versionAt(history []byte, t int64) (row []byte, ok, known bool, err error) {
 	for rest := history[1:]; len(rest) > 0; {
 		at, is, r, more, err := nextVersion(rest)
 		if err != nil {
-			return nil, false, err
+			return nil, false, false, err
 		}
 		if at <= t {
-			return r, is, nil
+			return r, is, true, nil
 		}
 		rest = more
 	}
-	return nil, false, nil
+	return nil, false, false, nil
 }
 
 // horizon tells what of a history may be forgotten.

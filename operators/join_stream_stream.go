@@ -159,6 +159,9 @@ func (j *streamStream) take(port int, b *engine.Batch, i int32, out engine.Emit)
 	if last := t + j.spec.Before + j.spec.After; last < max(horizon, j.limit) {
 		return j.tooLate(b, i, last >= horizon)
 	}
+	if t >= horizon && t < j.limit {
+		j.ctx.Count("late_partly", 1) // its partition was thought idle: rows from before it have gone
+	}
 	if j.keys[port].null[i] {
 		if !j.outer[port] {
 			j.ctx.Count("null_keys", 1)

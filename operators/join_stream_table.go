@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"encoding/binary"
 	"errors"
 
 	"github.com/leatstream/leat/engine"
@@ -16,7 +17,7 @@ import (
 // A stream's row without a table's row, or with a null in its key, is left out
 // of an inner join (null keys are counted) and has nulls in a left one. With
 // history a row older than that, by its own partition's watermark, finds
-// nothing. An input without ops is a table of inserts, and an insert of a key
+// nothing; so may a row of a partition that was thought idle (late_after_idle). An input without ops is a table of inserts, and an insert of a key
 // that is there replaces it; nothing is assumed about partitions.
 func StreamTable(s StreamTableSpec) func(*engine.Context) (engine.Operator, error) {
 	return func(ctx *engine.Context) (engine.Operator, error) {
@@ -28,7 +29,7 @@ func StreamTable(s StreamTableSpec) func(*engine.Context) (engine.Operator, erro
 		}
 		j := &streamTable{spec: s, ctx: ctx, table: newKeyed(ctx, ctx.Tables[0]), history: s.History.Milliseconds(),
 			left: newJoinKeys(&s.Left), right: newChangeKeys(ctx, &s.Right),
-			row: newJoinRow(&s.JoinSpec, true), cols: make([]engine.Column, len(s.Columns)), now: engine.MinTime}
+			row: newJoinRow(&s.JoinSpec, true), cols: make([]engine.Column, len(s.Columns)), now: engine.MinTime, forgot: engine.MinTime}
 		return j, nil
 	}
 }
@@ -43,6 +44,10 @@ type streamTable struct {
 	row     *joinRow // the table's
 	deleted timers   // keys whose newest version is a deletion
 	now     int64    // the table's own time as far as it is known: never ahead, see deletions
+	// forgot is the time before which versions may have been forgotten. That goes
+	// by the watermark, which leaves idle partitions behind: a row of one that
+	// comes back may look further back than any was thought to.
+	forgot int64
 
 	out      engine.Batch
 	cols     []engine.Column
@@ -108,18 +113,38 @@ func (j *streamTable) ProcessPort(port int, b *engine.Batch, out engine.Emit) er
 // lookup reads the table's row for row i into the output.
 func (j *streamTable) lookup(b *engine.Batch, i int32) (bool, error) {
 	stored, err := j.table.get(j.left.key(i))
-	if err != nil || stored == nil {
+	if err != nil {
 		return false, err
 	}
-	row, ok := stored[1:], true
 	if j.history > 0 {
-		if b.Time[i] < window.Behind(rowOrigin(b, i), j.history) {
-			j.ctx.Count("older_than_history", 1)
-			return false, nil
-		}
-		if row, ok, err = versionAt(stored, b.Time[i]); err != nil || !ok {
+		return j.asOf(stored, b, i)
+	}
+	if stored == nil {
+		return false, nil
+	}
+	return true, j.row.read(j.table.hold(stored[1:]), j.cols, i, b.N, false)
+}
+
+// asOf reads the version of row i's time, of a key that may have none.
+func (j *streamTable) asOf(history []byte, b *engine.Batch, i int32) (bool, error) {
+	t := b.Time[i]
+	if history != nil && t < window.Behind(rowOrigin(b, i), j.history) {
+		j.ctx.Count("older_than_history", 1)
+		return false, nil
+	}
+	var row []byte
+	var ok, known bool
+	if history != nil {
+		var err error
+		if row, ok, known, err = versionAt(history, t); err != nil {
 			return false, err
 		}
+	}
+	if !known && t < j.forgot && t >= window.Behind(rowOrigin(b, i), j.history) {
+		j.ctx.Count("late_after_idle", 1) // there may have been a version
+	}
+	if !ok {
+		return false, nil
 	}
 	return true, j.row.read(j.table.hold(row), j.cols, i, b.N, false)
 }
@@ -159,8 +184,9 @@ func (j *streamTable) version(key string, b *engine.Batch, i int32, is bool) err
 	return j.keepVersions(key, history != nil, next)
 }
 
-// horizon tells what may be forgotten when the stream is at w.
+// horizon tells what is forgotten when the stream is at w.
 func (j *streamTable) horizon(w int64) horizon {
+	j.forgot = max(j.forgot, window.Behind(w, j.history))
 	return horizon{asked: window.Behind(w, j.history), deleted: window.Behind(j.both(w), j.history)}
 }
 
@@ -223,6 +249,22 @@ func (j *streamTable) Advance(w int64, budget *engine.Budget, _ engine.Emit) (in
 			return w, false, nil
 		}
 	}
+}
+
+// Remember is what has been forgotten.
+func (j *streamTable) Remember() []byte { return binary.AppendVarint([]byte{1}, j.forgot) }
+
+// Recall reads what Remember wrote.
+func (j *streamTable) Recall(b []byte) error {
+	if len(b) < 2 || b[0] != 1 {
+		return errJoinCursor
+	}
+	at, n := binary.Varint(b[1:])
+	if n <= 0 {
+		return errJoinCursor
+	}
+	j.forgot = at
+	return nil
 }
 
 // Committed and RolledBack keep the timers in step with the store.
