@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/leatstream/leat/bench/random/naive"
 	"github.com/leatstream/leat/engine"
@@ -428,10 +429,31 @@ func (m *maker) pipeline() {
 			in := all[name]
 			s := &naive.Sink{Name: m.name("out"), Input: name}
 			s.OnlyFinal = in.Update && in.Windowed && in.Type("final") != "" && m.one(3)
+			m.sink(s, in)
 			spec.Sinks = append(spec.Sinks, s)
 		}
 	}
 	m.c.prune()
+}
+
+// sink chooses a key for some streams, and columns that are left out.
+func (m *maker) sink(s *naive.Sink, in *naive.Relation) {
+	if cols := columnsOf(in, naive.String, naive.Int, naive.Bool); !in.Table && len(cols) > 0 && m.one(6) {
+		s.Key = []string{pick(m, cols...).Name}
+		if c := pick(m, cols...); c.Name != s.Key[0] && m.one(2) {
+			s.Key = append(s.Key, c.Name)
+		}
+	}
+	if m.one(6) {
+		for _, c := range in.Cols {
+			if m.one(4) && c.Name != "id" && c.Name != "final" && !strings.Contains(c.Name, ".") {
+				s.Drop = append(s.Drop, c.Name)
+			}
+		}
+		if len(s.Drop) == len(in.Cols) {
+			s.Drop = nil
+		}
+	}
 }
 
 func isSource(spec *naive.Spec, name string) bool { return spec.SourceOf(name) != nil }

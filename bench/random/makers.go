@@ -166,7 +166,7 @@ func (m *maker) aggregate(s *naive.Step, in *naive.Relation) bool {
 	if (s.Window == nil || s.Window.Type == "count") && !in.Table && m.fades(s.Group, in) {
 		s.TTL = m.span(1, 20)
 	}
-	if throttles && s.Update && m.one(4) {
+	if s.Update && m.one(4) {
 		s.Throttle = 500
 	}
 	fns := m.functions(s, in)
@@ -344,6 +344,3 @@ func small(c *naive.Expr) *naive.Expr {
 	in := naive.Call("and", naive.Bool, naive.Call(">", naive.Bool, c, naive.Lit(int64(-1_000_000_000_000_000))), naive.Call("<", naive.Bool, c, naive.Lit(int64(1_000_000_000_000_000))))
 	return naive.Call("?:", naive.Int, in, c, &naive.Expr{Op: "lit"})
 }
-
-// throttles: a driver's Close sends what a throttle held back to the end.
-const throttles = false

@@ -32,6 +32,21 @@ func (m *maker) branch(s *naive.Step, in *naive.Relation) bool {
 
 func (m *maker) union(s *naive.Step, _ *naive.Relation) bool {
 	all := m.relations()
+	for _, t := range m.c.Spec.Steps { // what a branch has parted of a table is one again
+		if t.Type == "branch" && all[t.Cases[0].As].Table && len(all[t.Cases[0].As].Group) > 0 && m.one(2) {
+			for _, c := range t.Cases {
+				s.Inputs = append(s.Inputs, c.As)
+			}
+			if t.Default != "" {
+				s.Inputs = append(s.Inputs, t.Default)
+			}
+			m.r.Shuffle(len(s.Inputs), func(i, j int) { s.Inputs[i], s.Inputs[j] = s.Inputs[j], s.Inputs[i] })
+			if s.Input = ""; m.one(2) {
+				s.SourceName = m.name("src")
+			}
+			return len(s.Inputs) > 1
+		}
+	}
 	var names []string
 	for name, in := range all {
 		if !in.Table && !in.Moved && in.Type("rank") == "" {
@@ -79,6 +94,9 @@ func (m *maker) reduce(s *naive.Step, in *naive.Relation) bool {
 	s.ByTime = in.Calm && m.one(3)
 	if m.fades(s.Group, in) {
 		s.TTL = m.span(1, 20)
+	}
+	if m.one(5) {
+		s.Throttle = 500
 	}
 	s.State = []naive.Col{{Name: m.name("x"), Type: naive.Int}, {Name: m.name("y"), Type: naive.String}, {Name: m.name("z"), Type: naive.Double}}[:1+m.r.IntN(3)]
 	env := &naive.Relation{Cols: slices.Clone(in.Cols)}
@@ -230,7 +248,7 @@ func (m *maker) joinWith(s *naive.Step, left *naive.Relation, name string, right
 		}
 	case right.Table:
 		s.Kind = pick(m, "inner", "left")
-		if outerTables && m.one(3) {
+		if m.one(3) {
 			s.Kind = "outer"
 		}
 		if right.Windowed || left.Windowed || right.Group == nil || left.Group == nil || len(right.Group) == 0 {
@@ -291,9 +309,6 @@ func (m *maker) joinWith(s *naive.Step, left *naive.Relation, name string, right
 	}
 	return true
 }
-
-// outerTables: the rows of the right that have no partner keep their key.
-const outerTables = true
 
 // plainGroups are groups of columns: what is computed for a key before rows
 // move stays behind as a column of dedupe and top.

@@ -114,7 +114,9 @@ func fewerSteps(c *Case, fails func(*Case) bool) *Case {
 			}
 			for n, s := range d.Spec.Sinks {
 				if s.Input == gone.Name {
-					d.Spec.Sinks[n] = &naive.Sink{Name: s.Name, Input: gone.Input, OnlyFinal: s.OnlyFinal}
+					moved := *s
+					moved.Input = gone.Input
+					d.Spec.Sinks[n] = &moved
 				}
 			}
 		})

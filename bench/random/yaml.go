@@ -65,6 +65,12 @@ func YAML(s *naive.Spec) string {
 		if t.OnlyFinal {
 			b.WriteString(", only: final")
 		}
+		if t.Key != nil {
+			fmt.Fprintf(&b, ", key: [%s]", strings.Join(t.Key, ", "))
+		}
+		if t.Drop != nil {
+			fmt.Fprintf(&b, ", drop: [%s]", strings.Join(t.Drop, ", "))
+		}
 		b.WriteString("}\n")
 	}
 	fmt.Fprintf(&b, "errors: {dead_letter: {topic: %s}}\n", deadLetters)
@@ -159,6 +165,8 @@ func step(b *strings.Builder, t *naive.Step) {
 		line("having: %s", scalar(t.Having))
 	}
 	switch {
+	case t.Type == "reduce" && t.Throttle > 0:
+		line("emit: {mode: update, throttle: %dms}", t.Throttle)
 	case t.Type != "aggregate":
 	case t.Update && t.Throttle > 0:
 		line("emit: {mode: update, throttle: %dms}", t.Throttle)

@@ -134,9 +134,9 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 	out.PartKey = behind(s.Group, in)
 	out.Calm = true
 	entries := r.entries(s, in)
-	var newest map[string]int64
+	var newest, came map[string]int64
 	if s.TTL > 0 {
-		entries, newest = s.alive(entries)
+		entries, newest, came = s.alive(entries)
 		out.Fading = true
 	}
 	buckets, late := r.buckets(s, entries)
@@ -164,7 +164,7 @@ func (r *run) aggregate(s *Step, in *Relation) (*Relation, error) {
 		}
 		row := Row{V: v, Time: time, Stamp: time, Origin: Never}
 		if s.TTL > 0 {
-			gone, maybe := r.faded(s, in, newest[b.rows[0].key], b.rows[0].row.Part)
+			gone, maybe := r.faded(s, in, newest[b.rows[0].key], came[b.rows[0].key], b.rows[0].row.Part)
 			if gone {
 				continue
 			}

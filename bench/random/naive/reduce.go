@@ -18,7 +18,7 @@ func (r *run) reduce(s *Step, in *Relation) (*Relation, error) {
 		sort.SliceStable(rows, func(i, j int) bool { return rows[i].Time < rows[j].Time })
 	}
 	states, groups := map[string]map[string]any{}, map[string]map[string]any{}
-	newest, part := map[string]int64{}, map[string]int{}
+	newest, came, part := map[string]int64{}, map[string]int64{}, map[string]int{}
 	out.Fading = s.TTL > 0
 	for _, row := range rows {
 		g, err := grouped(s.Group, row.V)
@@ -30,7 +30,7 @@ func (r *run) reduce(s *Step, in *Relation) (*Relation, error) {
 			continue
 		}
 		key := keyText(g, out.Group)
-		groups[key], part[key] = g, row.Part
+		groups[key], part[key], came[key] = g, row.Part, row.Origin
 		passed := row.Time
 		if !s.ByTime {
 			passed = max(passed, row.Origin)
@@ -60,7 +60,7 @@ func (r *run) reduce(s *Step, in *Relation) (*Relation, error) {
 		maps.Copy(v, states[key])
 		row := Row{V: v, Origin: Never}
 		if s.TTL > 0 {
-			gone, maybe := r.faded(s, in, newest[key], part[key])
+			gone, maybe := r.faded(s, in, newest[key], came[key], part[key])
 			if gone {
 				continue
 			}

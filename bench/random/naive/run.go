@@ -389,6 +389,11 @@ func (r *run) rekey(s *Step, in *Relation) (*Relation, error) {
 // sink is what a sink must end up with.
 func (r *run) sink(s *Sink, in *Relation) *Output {
 	out := &Output{Relation: *in}
+	out.Cols = slices.DeleteFunc(slices.Clone(in.Cols), func(c Col) bool { return slices.Contains(s.Drop, c.Name) })
+	if s.Key != nil {
+		out.Keys, out.Moved = s.Key, true
+		return out
+	}
 	if in.Grouped && in.Group != nil {
 		out.Keys = slices.Clone(in.Group)
 		if in.Table && in.Windowed {

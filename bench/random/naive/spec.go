@@ -133,6 +133,7 @@ type Step struct {
 type Sink struct {
 	Name, Input string
 	OnlyFinal   bool
+	Key, Drop   []string
 }
 
 // Row is one row with where it came from.
