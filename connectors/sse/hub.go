@@ -96,6 +96,7 @@ type Hub struct {
 
 	mu      sync.Mutex
 	views   map[string]*served
+	caught  bool                    // every view was caught up with once, since Run began
 	boards  map[string]*board       // by pipeline
 	start   func(*served)           // set while Run runs
 	extra   map[string]http.Handler // routes of others, by pattern
@@ -261,7 +262,7 @@ func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
 		h.mu.Unlock()
 		return errors.New("run hub: it is running already")
 	}
-	h.source, h.stopped = tailer, false
+	h.source, h.stopped, h.caught = tailer, false, false
 	h.start = func(s *served) {
 		var one context.Context
 		one, s.cancel = context.WithCancel(ctx)
@@ -286,12 +287,16 @@ func (h *Hub) Run(ctx context.Context, tailer Tailer) error {
 }
 
 // Ready tells whether all views have caught up with their topics and the hub
-// takes clients: what /readyz says.
+// takes clients: what /readyz says. A view that comes later, or is read anew,
+// does not take the node away from the others' clients: its own wait for it.
 func (h *Hub) Ready() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.start == nil || h.isDraining() {
 		return false
+	}
+	if h.caught {
+		return true
 	}
 	for _, s := range h.views {
 		ready, _ := s.doors()
@@ -301,6 +306,7 @@ func (h *Hub) Ready() bool {
 			return false
 		}
 	}
+	h.caught = len(h.views) > 0
 	return true
 }
 

@@ -229,14 +229,6 @@ func TestClientsWaitUntilCaughtUp(t *testing.T) {
 		close(v.gone)
 		v.fresh() // as at the start, with the end not reached
 		v.mu.Unlock()
-		v.setEnds(nil)
-		if !w.hub.Ready() {
-			t.Fatal("an empty topic is caught up")
-		}
-		v.mu.Lock()
-		close(v.gone)
-		v.fresh()
-		v.mu.Unlock()
 		c := w.open(live, "")
 		pass(20 * time.Second)
 		if w.hub.Ready() || c.kinds() != "" || !strings.Contains(c.raw.String(), ": catching up") {
@@ -245,10 +237,55 @@ func TestClientsWaitUntilCaughtUp(t *testing.T) {
 		v.setEnds(nil)
 		pass(time.Second)
 		if !w.hub.Ready() || c.kinds() != "hello snapshot ready" {
-			t.Fatalf("ready %v, %q", w.hub.Ready(), c.kinds())
+			t.Fatalf("ready %v, %q: an empty topic is caught up with", w.hub.Ready(), c.kinds())
 		}
 		c.close()
 	})
+}
+
+// A view that comes when the node is ready is waited for by its own clients;
+// the others keep their node.
+func TestReadyStaysWhenAViewComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		topic := newMemory(1)
+		w := newWorld(t, topic, Options{}) // no views yet, as with leat serve
+		defer w.stop()
+		w.hub.Add(boardSpec(1), nil, "")
+		v := w.hub.view("orders/board")
+		if w.hub.Ready() {
+			t.Fatal("ready before its only view has caught up")
+		}
+		pass(2 * time.Second)
+		if !w.hub.Ready() {
+			t.Fatal("not ready although its view has caught up")
+		}
+		late := boardSpec(1)
+		late.Name, late.Sink = "orders/late", "late"
+		w.hub.Add(late, nil, "")
+		if ready, _ := w.hub.view("orders/late").doors(); isClosed(ready) || !w.hub.Ready() {
+			t.Errorf("a view that came later: caught up %v, ready %v", isClosed(ready), w.hub.Ready())
+		}
+		changed := boardSpec(1)
+		changed.Generation = 2
+		w.hub.Add(changed, nil, "")
+		if w.hub.view("orders/board") == v || !w.hub.Ready() {
+			t.Error("not ready while a view of a new generation is read")
+		}
+		w.end()
+		synctest.Wait()
+		if w.hub.Ready() {
+			t.Error("ready after its end")
+		}
+	})
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // One client with a zero window delays nobody, and is cut at its deadline.

@@ -3,6 +3,7 @@ package sse
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -24,6 +25,7 @@ type route struct {
 	doc     string
 	params  []param
 	body    string // schema of the request's JSON body; "": none
+	spared  bool   // the body may be left out
 	answers []reply
 	stream  bool // never ends by itself
 }
@@ -231,8 +233,7 @@ type object = map[string]any
 // openAPI is the description of everything the hub answers.
 func openAPI() []byte {
 	paths := object{}
-	for i := range routes {
-		rt := &routes[i]
+	for _, rt := range slices.Concat(routes, beside) {
 		method, path, _ := strings.Cut(rt.pattern, " ")
 		item, _ := paths[path].(object)
 		if item == nil {
@@ -241,6 +242,8 @@ func openAPI() []byte {
 		}
 		item[strings.ToLower(method)] = rt.operation(path)
 	}
+	all := maps.Clone(schemas)
+	maps.Copy(all, besideSchemas)
 	doc, err := json.MarshalIndent(object{
 		"openapi": "3.1.0",
 		"info": object{
@@ -249,7 +252,7 @@ func openAPI() []byte {
 		},
 		"servers":    []object{{"url": "/"}},
 		"paths":      paths,
-		"components": object{"schemas": schemas, "securitySchemes": securitySchemes},
+		"components": object{"schemas": all, "securitySchemes": securitySchemes},
 		"security":   []object{{}, {"bearer": []string{}}, {"session": []string{}}},
 	}, "", " ")
 	if err != nil {
@@ -296,7 +299,7 @@ func (rt *route) operation(path string) object {
 		op["parameters"] = params
 	}
 	if rt.body != "" {
-		op["requestBody"] = object{"required": true, "content": object{"application/json": object{
+		op["requestBody"] = object{"required": !rt.spared, "content": object{"application/json": object{
 			"schema": object{"$ref": "#/components/schemas/" + rt.body}}}}
 	}
 	if rt.stream {

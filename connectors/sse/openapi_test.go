@@ -36,6 +36,16 @@ func TestOpenAPIHasEveryRoute(t *testing.T) {
 		t.Fatalf("%d %v %s", w.Code, err, doc.OpenAPI)
 	}
 	ids := map[string]bool{}
+	for _, rt := range beside {
+		listed = append(listed, rt.pattern)
+	}
+	operations := 0
+	for _, item := range doc.Paths {
+		operations += len(item)
+	}
+	if operations != len(listed) {
+		t.Errorf("the document has %d operations, the tables %d", operations, len(listed))
+	}
 	for _, p := range listed {
 		method, path, _ := strings.Cut(p, " ")
 		op, ok := doc.Paths[path][strings.ToLower(method)]

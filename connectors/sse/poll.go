@@ -51,7 +51,7 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c.group = v.join(f); c.poll(cursorOf(r), draining, gone, limit.C, h.expiry(viewer)) {
-		out.mark = c.group.markNow()
+		out.mark, out.watchers = c.group.markNow(), v.watchers.Load()
 	}
 	v.leave(c.group)
 	// Windows go with time alone: who polls must hear how far it is.
@@ -94,6 +94,7 @@ func (h *Hub) later(w http.ResponseWriter, wait time.Duration, message string) {
 type gathered struct {
 	blocks       []*block
 	mark, cursor *block
+	watchers     *block
 	last         string // id of blocks
 }
 
@@ -101,7 +102,7 @@ func (g *gathered) write(b *block) bool {
 	switch b.kind() {
 	case "mark":
 		g.mark = b
-	case "presence": // no news; who polls may ask /v1/presence
+	case "presence": // no news by itself: nobody knows what the client was told
 	case "":
 		g.cursor = b
 	default:
@@ -129,7 +130,11 @@ func (g *gathered) answer(w http.ResponseWriter, timeout time.Duration, news boo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	sep := byte('[')
-	blocks := append(g.blocks, g.mark)
+	blocks := g.blocks
+	if g.watchers != nil {
+		blocks = append(blocks, g.watchers)
+	}
+	blocks = append(blocks, g.mark)
 	if g.cursor != nil && g.cursor.id() != g.last {
 		blocks = append(blocks, g.cursor)
 	}

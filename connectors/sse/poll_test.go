@@ -161,7 +161,7 @@ func TestPoll(t *testing.T) {
 		cursor := list[2].ID
 		time.AfterFunc(3*time.Second, func() { topic.put(0, "DE", `{"country":"DE","n":2}`) })
 		status, list, _, took = ask(cursor)
-		if status != 200 || kindsOf(list) != "hello delta ready delta mark" || took < 3*time.Second || took > 3500*time.Millisecond {
+		if status != 200 || kindsOf(list) != "hello delta ready delta presence mark" || took < 3*time.Second || took > 3500*time.Millisecond {
 			t.Fatalf("%d %s after %v", status, kindsOf(list), took)
 		}
 		if want := `{"upsert":[{"country":"DE","n":2,"_key":"DE"}],"delete":[],"watermark":null}`; string(list[3].Data) != want {
@@ -169,7 +169,7 @@ func TestPoll(t *testing.T) {
 		}
 		// What came between two polls is not lost.
 		status, again, _, took := ask(cursor)
-		if status != 200 || kindsOf(again) != "hello delta ready mark" || took > 0 || again[1].ID != list[3].ID {
+		if status != 200 || kindsOf(again) != "hello delta ready presence mark" || took > 0 || again[1].ID != list[3].ID {
 			t.Fatalf("%d %s after %v", status, kindsOf(again), took)
 		}
 		status, _, _, took = ask(list[3].ID)
@@ -178,7 +178,7 @@ func TestPoll(t *testing.T) {
 		}
 		// A cursor that cannot be resumed does not wait.
 		status, list, _, took = ask("v1.elsewhere.AQI")
-		if status != 200 || kindsOf(list) != "hello snapshot ready mark" || took > 0 || !bytes.Contains(list[0].Data, []byte(reasonEpoch)) {
+		if status != 200 || kindsOf(list) != "hello snapshot ready presence mark" || took > 0 || !bytes.Contains(list[0].Data, []byte(reasonEpoch)) {
 			t.Fatalf("%d %s after %v", status, kindsOf(list), took)
 		}
 	})

@@ -127,6 +127,40 @@ func TestPresenceAcrossNodes(t *testing.T) {
 	}
 }
 
+// Who polls, or has a WebSocket, is counted and told as others are: a poll with
+// the next news, as nobody knows what it was told before.
+func TestPresenceOverPollAndSocket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		topic := newMemory(1)
+		w := newWorld(t, topic, Options{Gate: ticketed{}, PresenceNames: true}, boardSpec(1))
+		defer w.stop()
+		polling, talking := &client{rows: map[string]string{}, done: make(chan struct{})}, &client{rows: map[string]string{}, done: make(chan struct{})}
+		w.polls(polling, live+"/poll?ticket=ann")
+		w.socket(talking, live+"/ws?ticket=ben")
+		pass(3 * time.Second)
+		if s := w.watchers(t); s.Count != 2 || fmt.Sprint(s.Principals) != "[ann ben]" {
+			t.Errorf("watching: %+v", s)
+		}
+		if last := lastOf(talking, "presence"); last != `{"count":2,"principals":["ann","ben"]}` {
+			t.Errorf("the WebSocket was told %q", last)
+		}
+		if countOf(polling, "presence") > 0 {
+			t.Error("a poll was answered although nothing but presence is new")
+		}
+		topic.put(0, "DE", `{"n":1}`)
+		pass(time.Second)
+		if last := lastOf(polling, "presence"); last != `{"count":2,"principals":["ann","ben"]}` {
+			t.Errorf("the poll was told %q", last)
+		}
+		talking.close()
+		pass(2 * time.Second)
+		if s := w.watchers(t); fmt.Sprint(s.Principals) != "[ann]" {
+			t.Errorf("a closed socket watches: %+v", s)
+		}
+		polling.close()
+	})
+}
+
 func countOf(c *client, kind string) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -111,7 +111,7 @@ func (p *Pusher) finish(w http.ResponseWriter, err error) {
 }
 
 func refuse(w http.ResponseWriter, status int, text string) {
-	answer(w, status, map[string]any{"error": text})
+	answer(w, status, map[string]any{"status": status, "error": text})
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,15 +29,26 @@ const maxCookie = 3800
 // maxBody bounds what is posted to us: a token and little more.
 const maxBody = 16 << 10
 
+// own are the gate's own routes, by pattern.
+func (g *Gate) own() map[string]http.HandlerFunc {
+	own := map[string]http.HandlerFunc{"GET /auth/me": g.serveMe}
+	if g.auth != nil {
+		own["GET /auth/login"] = g.serveLogin
+		own["POST /auth/session"] = g.signIn
+		own["DELETE /auth/session"] = g.signOut
+		own["POST /auth/ticket"] = g.serveTicket
+	}
+	return own
+}
+
+// Patterns lists the routes that the gate answers itself.
+func (g *Gate) Patterns() []string { return slices.Sorted(maps.Keys(g.own())) }
+
 // paths serves /auth/.
 func (g *Gate) paths() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /auth/me", g.serveMe)
-	if g.auth != nil {
-		mux.HandleFunc("GET /auth/login", g.serveLogin)
-		mux.HandleFunc("POST /auth/session", g.signIn)
-		mux.HandleFunc("DELETE /auth/session", g.signOut)
-		mux.HandleFunc("POST /auth/ticket", g.serveTicket)
+	for pattern, serve := range g.own() {
+		mux.HandleFunc(pattern, serve)
 	}
 	mux.HandleFunc("/auth/", func(w http.ResponseWriter, _ *http.Request) {
 		why := "there is nothing here: GET /auth/login and /auth/me, POST and DELETE /auth/session, POST /auth/ticket"
