@@ -3,6 +3,7 @@
 //	pipe_test.go    leat pipe on 200,000 events: known answers in any order, with any restarts
 //	kafka_test.go   tag kafka: two workers on a real Kafka, one of them killed in the middle
 //	crash_test.go   tag crash: kill -9 at random moments, again and again, on both brokers
+//	alerts_crash_test.go  tag crash: kill -9 between an alert that was posted and its commit
 //
 // The harness is in binary_test.go (build, start, kill, wait) and topics_test.go
 // (load, read committed). What is right is decided by bench/truth alone.
