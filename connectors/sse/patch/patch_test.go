@@ -150,3 +150,34 @@ func TestHashIsThePages(t *testing.T) {
 		}
 	}
 }
+
+// A patch of anybody's is applied or refused, and one of ours makes the one
+// value of the other, whatever they are.
+func FuzzPatch(f *testing.F) {
+	f.Add(`{"n":1,"tags":["a"]}`, `{"n":2,"tags":["a","b"]}`, `[{"op":"move","from":"/tags","path":"/tags/0"}]`)
+	f.Add(`{"a/b":{"~":[1,2,3]}}`, `{"a/b":{"~":[1,3]},"":0}`, `[{"op":"add","path":"/a~1b/~0/-","value":9007199254740993}]`)
+	f.Add(`[[],{}]`, `{}`, `[{"op":"copy","from":"","path":"/0/0"},{"op":"test","path":"/1","value":{}},{"op":"remove","path":""}]`)
+	f.Fuzz(func(t *testing.T, one, other, foreign string) {
+		a, err := Decode([]byte(one))
+		if err != nil {
+			return
+		}
+		before := Hash(a)
+		var ops []Op
+		if json.Unmarshal([]byte(foreign), &ops) == nil {
+			if got, err := Apply(a, ops); err == nil {
+				Hash(got)
+			}
+			if Hash(a) != before {
+				t.Errorf("%s was changed by %s", one, foreign)
+			}
+		}
+		b, err := Decode([]byte(other))
+		if err != nil {
+			return
+		}
+		if got, err := Apply(a, Diff(a, b)); err != nil || Hash(got) != Hash(b) {
+			t.Errorf("%s to %s gives %s, %v", one, other, encode(got), err)
+		}
+	})
+}
