@@ -13,7 +13,7 @@ DENSE_ROWS ?= 2000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test race fmt lint fuzz test-kafka test-crash test-random test-mutations test-oracle test-browser bench bench-sliding bench-live java clean
+.PHONY: help build demo test race race-live fmt lint fuzz test-kafka test-crash test-random test-mutations test-oracle test-browser bench bench-sliding bench-live java clean
 
 help: ## print what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: ## run the tests (under 3 minutes on two cores)
 
 race: ## run the tests under the race detector (long)
 	$(GO) test -race -tags $(TAGS) $(PKGS)
+
+race-live: ## the live views under the race detector: 10,000 joins, storms of 5,000 (up to 20 minutes on two busy cores)
+	$(GO) test -race -tags $(TAGS) -timeout 60m ./connectors/sse/...
 
 fmt: ## rewrite the code as gofmt wants it
 	gofmt -l -w .

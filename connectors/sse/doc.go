@@ -62,7 +62,8 @@
 //   - No third-party assets, no CORS, names checked, nothing cached.
 //
 // Goroutines: per view one in Tail (run) and one that ticks (frames), owned
-// by Hub.Run; per client its handler's. Locks: group.mu, then view.mu.
+// by Hub.Run; per client its handler's, and over HTTP/1.1 one that hears when it
+// hangs up (direct.go). Locks: group.mu, then view.mu.
 //
 // To add a panel: one file in web/panels, one line in web/panels/kinds.js.
 package sse
