@@ -50,10 +50,11 @@ func (d *topSide) open(s TopSpec) {
 
 // rows evaluates rows and tells which have gone well in d.ok.
 func (d *topSide) rows(b *engine.Batch, in []engine.Column, sel []int32, bad func(int32, error) error) (nulls int, err error) {
-	if d.col, sel, err = d.by.Column(b, in, sel, bad); err != nil {
+	// A row without a group is dropped, whatever else is wrong with it.
+	if sel, nulls, err = d.group.rows(b, in, sel, bad); err != nil {
 		return 0, err
 	}
-	if sel, nulls, err = d.group.rows(b, in, sel, bad); err != nil {
+	if d.col, sel, err = d.by.Column(b, in, sel, bad); err != nil {
 		return 0, err
 	}
 	d.ok = reset(d.ok, b.N)
