@@ -37,6 +37,20 @@ func TestManual(t *testing.T) {
 func sendLines(t *testing.T, lines []string, out *strings.Builder) {
 	began := time.Now()
 	fails, asks := map[engine.Offset]int{}, map[engine.Offset]time.Duration{}
+	for i, line := range lines { // all of it before the sender looks
+		f := strings.Fields(line)
+		var err error
+		if len(f) > 3 {
+			if fails[engine.Offset(i)], err = strconv.Atoi(f[3]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(f) > 4 {
+			if asks[engine.Offset(i)], err = time.ParseDuration(f[4]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	s, err := New(Config{Pipeline: "p", Sink: "s", Topic: "t", Random: func() float64 { return 1 }, Log: slog.New(slog.DiscardHandler),
 		Deliver: func(_ context.Context, n *Note) error {
 			fmt.Fprintf(out, "%v %s %s @%d", time.Since(began), n.Key, n.Priority(), n.Offset)
@@ -58,16 +72,6 @@ func sendLines(t *testing.T, lines []string, out *strings.Builder) {
 			t.Fatal(err)
 		}
 		time.Sleep(at - time.Since(began))
-		if len(f) > 3 {
-			if fails[engine.Offset(i)], err = strconv.Atoi(f[3]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if len(f) > 4 {
-			if asks[engine.Offset(i)], err = time.ParseDuration(f[4]); err != nil {
-				t.Fatal(err)
-			}
-		}
 		q.take(&engine.Rows{Topic: "t", Keys: [][]byte{[]byte(f[1])}, Values: [][]byte{nil}, Offsets: []int64{int64(i)}, Times: []int64{time.Now().UnixMilli()}, Next: engine.Offset(i) + 1,
 			Headers: func(int) []engine.Header { return []engine.Header{{Key: PriorityHeader, Value: []byte(f[2])}} }})
 	}
