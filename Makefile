@@ -13,7 +13,7 @@ DENSE_ROWS ?= 2000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test race race-live fmt lint fuzz test-kafka test-crash test-random test-mutations test-oracle test-browser bench bench-sliding bench-live java clean
+.PHONY: help build demo test race race-live fmt lint fuzz test-kafka test-crash test-random test-mutations test-oracle test-browser test-schemathesis bench bench-sliding bench-live java clean
 
 help: ## print what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test-mutations: ## mistakes in the engine, one at a time, that random pipelines 
 
 test-browser: java ## the live page in a real Chromium, driven by playwright-core (BROWSER="-run TestPage", SHOTS=folder)
 	$(GO) test -tags $(TAGS),browser -count=1 -timeout 20m -run 'Test' -v ./bench/browser $(BROWSER)
+
+test-schemathesis: ## the HTTP API against its own description, by schemathesis (Python 3.10 and PyPI)
+	bench/clients/schemathesis.sh $(SCHEMATHESIS)
 
 bench: java build ## measure leat beside raw consumption on a real Kafka
 	$(GO) run ./bench/run -leat bin/leat -dense-rows $(DENSE_ROWS) $(BENCH)

@@ -59,7 +59,7 @@ func main() {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return coded{exitUsage, err} })
-	root.AddCommand(runCommand(), serveCommand(), pipeCommand(), testCommand(), lintCommand(), explainCommand(), planCommand(), resetCommand(), schemaCommand(), redriveCommand(), vapidCommand(), demoCommand(), brokerCommand(), versionCommand())
+	root.AddCommand(runCommand(), serveCommand(), pipeCommand(), testCommand(), lintCommand(), explainCommand(), dashboardCommand(), planCommand(), resetCommand(), schemaCommand(), redriveCommand(), vapidCommand(), demoCommand(), brokerCommand(), versionCommand())
 	os.Exit(exitCode(root.ExecuteContext(ctx)))
 }
 
