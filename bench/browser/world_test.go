@@ -61,18 +61,17 @@ func newWorldOn(t *testing.T, b broker) *world {
 	w.proxy = newProxy(t, w.link.addr)
 	t.Cleanup(func() {
 		w.feeder.close()
-		for _, k := range w.workers {
+		for name, k := range w.workers {
+			if t.Failed() {
+				t.Logf("the end of what worker %s said:\n%s", name, k.said())
+			}
 			if t.Failed() && k.cmd != nil {
-				k.end(syscall.SIGQUIT) // its goroutines say where it hangs
+				k.end(syscall.SIGQUIT)
+				t.Logf("where worker %s was:\n%s", name, k.said())
 			}
 			k.end(syscall.SIGKILL)
 		}
 		w.broker.stop()
-		if t.Failed() {
-			for name, k := range w.workers {
-				t.Logf("the end of what worker %s said:\n%s", name, k.said())
-			}
-		}
 	})
 	return w
 }
@@ -157,7 +156,7 @@ func (k *worker) end(s syscall.Signal) {
 
 func (k *worker) said() []byte {
 	text, _ := os.ReadFile(k.log)
-	return text[max(0, len(text)-60000):]
+	return text[max(0, len(text)-30000):]
 }
 
 // await asks until it is so.
@@ -200,7 +199,9 @@ type feeder struct {
 }
 
 func newFeeder(t *testing.T, brokers string) *feeder {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.DefaultProduceTopic(ordersTopic), kgo.RecordRetries(1<<20))
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.DefaultProduceTopic(ordersTopic), kgo.RecordRetries(1<<20),
+		// What was sent is in Kafka as soon as Kafka is there.
+		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,14 +379,22 @@ func (w *world) node(t *testing.T, file string) {
 	if only := os.Getenv("ONLY"); only != "" {
 		args = append(args, "--test-name-pattern="+only)
 	}
-	cmd := exec.Command("node", append(args, file)...)
+	// Told to end before the test itself is ended, node takes its browser along.
+	ctx := t.Context()
+	if limit, ok := t.Deadline(); ok {
+		bounded, cancel := context.WithDeadline(ctx, limit.Add(-30*time.Second))
+		defer cancel()
+		ctx = bounded
+	}
+	cmd := exec.CommandContext(ctx, "node", append(args, file)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
 	cmd.Dir = "page"
 	cmd.Env = append(os.Environ(), "TZ=UTC", "LANG=en_US.UTF-8",
 		"PAGE=http://"+w.link.addr, "BUFFERED=http://"+w.proxy.addr, "CONTROL=http://"+l.Addr().String(),
 		"CHROMIUM="+chromium(t), "SHOTS="+shots)
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", bytes.TrimSpace(out))
-	if err != nil {
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout // as it comes: a test that hangs is the last one named
+	if err := cmd.Run(); err != nil {
 		t.Fatalf("node --test %s: %v", file, err)
 	}
 }

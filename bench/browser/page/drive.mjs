@@ -4,6 +4,7 @@
 import { chromium } from 'playwright-core';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { same } from './truth.mjs';
 
 export const env = { page: process.env.PAGE, buffered: process.env.BUFFERED, control: process.env.CONTROL, shots: process.env.SHOTS };
 mkdirSync(env.shots, { recursive: true });
@@ -25,9 +26,12 @@ export async function browser() {
 
 // open shows the dashboard in a context of its own and collects what goes
 // wrong in its console.
-export async function open(b, { url = env.page + '/d/shop', ...options } = {}) {
-  const context = await b.newContext({ viewport: { width: 1280, height: 900 }, timezoneId: 'UTC', locale: 'en-US', ...options });
+// options are the context's; context: one that is there already, prepare(page):
+// what is done before the page is loaded.
+export async function open(b, { url = env.page + '/d/shop', context, prepare, ...options } = {}) {
+  context ??= await b.newContext({ viewport: { width: 1280, height: 900 }, timezoneId: 'UTC', locale: 'en-US', ...options });
   const page = await context.newPage();
+  await prepare?.(page);
   page.wrong = [];
   page.on('pageerror', (e) => page.wrong.push(String(e)));
   page.on('console', (m) => { if (m.type() === 'error' && !/Failed to load resource|ERR_/.test(m.text())) page.wrong.push(m.text()); });
@@ -74,4 +78,13 @@ export async function totals(page) {
   const got = {};
   for (const r of await rows(page, 'Ever')) got[r.shop] = Number(r.orders.replaceAll(/[^0-9]/g, ''));
   return got;
+}
+
+// truth waits until the page shows all that was sent, no order more or less,
+// and answers it. The feed stands still meanwhile.
+export async function truth(page) {
+  const sent = await control('/feed?on=false');
+  await until('the page shows what was sent', async () => same(await totals(page), sent));
+  await control('/feed?on=true');
+  return sent;
 }
