@@ -298,3 +298,41 @@ func (s *slowly) Read(b []byte) (int, error) {
 	}
 	return s.Conn.Read(b)
 }
+
+// A filter by key holds for the snapshot, for what follows and for a resume: the
+// client gets what changed of its keys, whatever else did meanwhile.
+func TestKeyFilterResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		topic := newMemory(1)
+		topic.put(0, "DE", `{"country":"DE","n":1}`)
+		topic.put(0, "FR", `{"country":"FR","n":1}`)
+		w := newWorld(t, topic, Options{}, boardSpec(1))
+		defer w.stop()
+		is := func(c *client, want string) {
+			t.Helper()
+			if got := fmt.Sprint(c.table()); got != want {
+				t.Errorf("the client has %s, want %s (%s)", got, want, c.kinds())
+			}
+		}
+		first := w.open(live+"?key=country:DE", "")
+		pass(time.Second)
+		topic.put(0, "FR", `{"country":"FR","n":2}`)
+		pass(time.Second)
+		is(first, `map[DE:{"country":"DE","n":1}]`)
+		cursor := first.last()
+		first.close()
+		topic.put(0, "DE", `{"country":"DE","n":5}`)
+		topic.put(0, "FR", `{"country":"FR","n":5}`)
+		pass(time.Second)
+		again := w.open(live+"?key=country:DE", cursor)
+		pass(time.Second)
+		is(again, `map[DE:{"country":"DE","n":5}]`)
+		if again.kinds() != "hello delta ready" {
+			t.Errorf("it did not resume: %s", again.kinds())
+		}
+		topic.put(0, "DE", "")
+		pass(time.Second)
+		is(again, "map[]")
+		again.close()
+	})
+}
