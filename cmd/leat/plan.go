@@ -71,19 +71,23 @@ func connect(flag, config string) (*kafka.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	brokers := cfg.Brokers
-	if env := os.Getenv("LEAT_BROKERS"); env != "" {
-		brokers = strings.Split(env, ",")
-	}
-	if flag != "" {
-		brokers = strings.Split(flag, ",")
-	}
+	brokers := brokersOf(flag, cfg)
 	if len(brokers) == 0 {
-		return nil, coded{exitUsage, errors.New("missing: --brokers, LEAT_BROKERS or brokers in leat.yaml (without a cluster: leat explain)")}
+		return nil, coded{exitUsage, errors.New("missing: --brokers, LEAT_BROKERS or brokers in leat.yaml")}
 	}
 	kc := cfg.Kafka
 	kc.Brokers, kc.Logger = brokers, slog.New(slog.DiscardHandler)
 	return kafka.Connect(kc)
+}
+
+// brokersOf gives the brokers of a flag, of LEAT_BROKERS, or of leat.yaml.
+func brokersOf(flag string, cfg pipelines.Config) []string {
+	for _, given := range []string{flag, os.Getenv("LEAT_BROKERS")} {
+		if given != "" {
+			return strings.Split(given, ",")
+		}
+	}
+	return cfg.Brokers
 }
 
 // review is what plan says of one pipeline.

@@ -113,9 +113,15 @@ func run(ctx context.Context, set *pipelines.Set, f runFlags, beside func(contex
 	if f.trustState && f.trustOffsets {
 		return coded{exitUsage, errors.New("--trust-state and --trust-offsets exclude each other")}
 	}
+	if f.lanes < 0 {
+		return coded{exitUsage, fmt.Errorf("--lanes is 1 or more, or 0 for two per core, not %d", f.lanes)}
+	}
+	if f.flushEvery < 0 {
+		return coded{exitUsage, fmt.Errorf("--flush-every is a time like 60s, not %s", f.flushEvery)}
+	}
 	p := &process{flags: f}
 	defer p.close()
-	if err := p.setUp(ctx, beside); err != nil {
+	if err := p.setUp(ctx); err != nil {
 		return err
 	}
 	metrics := engine.NewMetrics()
@@ -138,7 +144,7 @@ func run(ctx context.Context, set *pipelines.Set, f runFlags, beside func(contex
 }
 
 // setUp opens everything that pipelines share.
-func (p *process) setUp(ctx context.Context, beside any) error {
+func (p *process) setUp(ctx context.Context) error {
 	level := slog.LevelInfo
 	if p.flags.verbose {
 		level = slog.LevelDebug
@@ -152,13 +158,7 @@ func (p *process) setUp(ctx context.Context, beside any) error {
 	if err := os.MkdirAll(p.flags.stateDir, 0o700); err != nil {
 		return coded{exitEnvironment, fmt.Errorf("open state folder: %w", err)}
 	}
-	brokers := cfg.Brokers
-	if env := os.Getenv("LEAT_BROKERS"); env != "" {
-		brokers = strings.Split(env, ",")
-	}
-	if p.flags.brokers != "" {
-		brokers = strings.Split(p.flags.brokers, ",")
-	}
+	brokers := brokersOf(p.flags.brokers, cfg)
 	if len(brokers) == 0 {
 		dir := filepath.Join(p.flags.stateDir, "broker")
 		if p.own, err = embedded.Start(dir, "127.0.0.1:0", embedded.Options{}); err != nil {
@@ -195,7 +195,6 @@ func (p *process) setUp(ctx context.Context, beside any) error {
 	if v, err := p.broker.TransactionVersion(ctx); err == nil && v < 2 && p.own == nil {
 		p.log.Warn("the cluster has transaction.version below 2 (KIP-890): exactly once is weakened", "transaction_version", v)
 	}
-	_ = beside
 	return nil
 }
 
