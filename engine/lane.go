@@ -86,7 +86,11 @@ func (l *lane) run(ctx context.Context) error {
 			// there, or that refused us from the start, is for a person to mend.
 			l.drops++
 			pause := rejoinAfter(l.drops)
-			l.log.Warn("session dropped, joining again", "err", err, "after", pause)
+			level := slog.LevelWarn
+			if l.drops == 1 && KindOf(err) != Environment {
+				level = slog.LevelInfo // once is what a group does while its members come
+			}
+			l.log.Log(ctx, level, "joining the group again", "why", err, "after", pause)
 			if !sleep(ctx, pause) {
 				return nil
 			}
