@@ -12,6 +12,7 @@ import (
 
 	"github.com/leatstream/leat/connectors/kafka/embedded"
 	"github.com/leatstream/leat/engine"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Pauses between tries: short at first, a second in the long run, and never two
@@ -159,6 +160,38 @@ func TestMemberLeftBehind(t *testing.T) {
 		}
 		if n := len(b.behind); n != 0 {
 			t.Errorf("%d lanes are remembered", n)
+		}
+	})
+}
+
+// Who writes while no broker answers, and is told to end, ends: also where the
+// client may not give up the batch, as it may have been sent.
+func TestProduceEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, embedded.Options{Virtual: true})
+		l := newLink(w.b.Dial)
+		cfg := w.config()
+		cfg.Dialer = l.connect
+		c, err := NewCluster(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		record := []engine.Record{{Topic: "out", Value: []byte("x")}}
+		if err := c.Produce(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		// The broker takes the next one and its answer is lost.
+		w.b.Cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			l.down()
+			return nil, nil, false
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		start := time.Now()
+		err = c.Produce(ctx, record)
+		if took := time.Since(start); err == nil || took > 11*time.Second {
+			t.Errorf("it ended after %v: %v", took, err)
 		}
 	})
 }

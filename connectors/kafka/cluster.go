@@ -279,10 +279,17 @@ func (c *Cluster) Produce(ctx context.Context, recs []engine.Record) error {
 		ks[i] = new(kgo.Record)
 		fill(ks[i], &recs[i], nil)
 	}
-	if err := c.cl.ProduceSync(ctx, ks...).FirstErr(); err != nil {
-		return c.cfg.fail("produce", err)
+	// The client does not give up a batch that it may have sent, whatever ctx
+	// says, until a broker has answered: nobody who is told to end waits for that.
+	done := make(chan error, 1)
+	go func() { done <- c.cl.ProduceSync(ctx, ks...).FirstErr() }() // ends with the client at the latest
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
-	return nil
+	return c.cfg.fail("produce", err)
 }
 
 func topicStrings(ts []engine.Topic) []string {
