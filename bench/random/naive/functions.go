@@ -19,8 +19,10 @@ func (a *Agg) Result() string {
 	switch a.Fn {
 	case "count", "count_distinct":
 		return Int
-	case "avg", "variance", "stddev", "rate", "ema":
+	case "avg", "rate":
 		return Double
+	case "variance", "stddev", "ema":
+		return Rounded
 	case "quantile", "median":
 		return Approx
 	case "histogram":

@@ -2,16 +2,17 @@ package naive
 
 // Types of columns.
 const (
-	Int    = "int"
-	Double = "double"
-	String = "string"
-	Bool   = "bool"
-	Time   = "timestamp"
-	Ints   = "[int]"
-	Strs   = "[string]"
-	List   = "list"      // of anything: only written, never read
-	Approx = "approx"    // a double within 1 % of what is here: only written
-	Hist   = "histogram" // here the values, in order: only written
+	Int     = "int"
+	Double  = "double"
+	String  = "string"
+	Bool    = "bool"
+	Time    = "timestamp"
+	Ints    = "[int]"
+	Strs    = "[string]"
+	List    = "list"      // of anything: only written, never read
+	Rounded = "rounded"   // a double whose last digits depend on how it was computed: only written
+	Approx  = "approx"    // a double within 1 % of what is here: only written
+	Hist    = "histogram" // here the values, in order: only written
 )
 
 // Col is a column and its type.
