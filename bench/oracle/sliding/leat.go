@@ -92,7 +92,7 @@ type summary struct {
 	RecordsIn  int64   `json:"records_in"`
 	RecordsOut int64   `json:"records_out"`
 	Seconds    float64 `json:"seconds"`
-	CPU        float64 `json:"-"` // seconds of the process, with its start and its end
+	CPU        float64 `json:"-"`       // seconds of the process, with its start and its end
 	Windows    int64   `json:"windows"` // finals, where they were looked at
 	N          int64   `json:"n"`       // rows in them
 	Sum        int64   `json:"sum"`     // and their sum
