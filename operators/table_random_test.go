@@ -201,6 +201,10 @@ func TestTableTableAgainstModel(t *testing.T) {
 					continue
 				}
 				rows = append(rows, row)
+				if spec.TTL > 0 && row.time > now.last[key]+spec.TTL.Milliseconds() {
+					delete(now.joined[0], key)
+					delete(now.joined[1], key)
+				}
 				if _, known := now.joined[port][key]; row.op == engine.Delete && !known {
 					continue
 				}
@@ -222,7 +226,7 @@ func TestTableTableAgainstModel(t *testing.T) {
 				return
 			}
 			for key, last := range now.last {
-				if last+spec.TTL.Milliseconds() <= x.mark {
+				if last+spec.TTL.Milliseconds() < x.mark {
 					delete(now.joined[0], key)
 					delete(now.joined[1], key)
 				}

@@ -346,7 +346,7 @@ func reduceTrial(x *verbTrial) {
 				return
 			}
 			s := table[u]
-			if s != nil && ttl > 0 && h.time-s.seen > ttl {
+			if s != nil && ttl > 0 && max(h.time, h.origin)-s.seen > ttl {
 				s = nil
 			}
 			next := state{n: 1, who: "null", seen: h.time}
