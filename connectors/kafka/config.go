@@ -38,7 +38,7 @@ type Config struct {
 	// SessionTimeout is how long a silent member keeps its partitions. Default 10s.
 	SessionTimeout time.Duration
 	// HeartbeatInterval is how soon a member hears of a rebalance. Default a
-	// tenth of SessionTimeout.
+	// twentieth of SessionTimeout.
 	HeartbeatInterval time.Duration
 	// RebalanceTimeout is how long a rebalance waits for a lane to end its turn.
 	// Default 30s; raise it when single turns take longer.
@@ -106,7 +106,7 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.TransactionTimeout, 10*time.Second)
 	def(&c.SessionTimeout, 10*time.Second)
-	def(&c.HeartbeatInterval, max(c.SessionTimeout/10, 10*time.Millisecond))
+	def(&c.HeartbeatInterval, max(c.SessionTimeout/20, 10*time.Millisecond))
 	def(&c.RebalanceTimeout, 30*time.Second)
 	def(&c.FetchMaxWait, 500*time.Millisecond)
 	def(&c.Linger, 5*time.Millisecond)
@@ -153,7 +153,7 @@ func (c Config) options() ([]kgo.Opt, error) {
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.SoftwareNameAndVersion("leat", "1"),
-		kgo.WithLogger(logger{c.Logger}),
+		kgo.WithLogger(newLogger(c.Logger)),
 		kgo.DisableClientMetrics(),
 		kgo.MaxDecompressBatchBytes(maxDecompressBytes),
 		kgo.BrokerMaxReadBytes(max(100<<20, 2*c.FetchMaxBytes)),
@@ -260,30 +260,4 @@ func (t TLS) config() (*tls.Config, error) {
 		cfg.Certificates = []tls.Certificate{cert}
 	}
 	return cfg, nil
-}
-
-// logger hands the client's lines to slog; its information is our debug.
-type logger struct{ l *slog.Logger }
-
-func (l logger) Level() kgo.LogLevel {
-	switch ctx := context.Background(); {
-	case l.l.Enabled(ctx, slog.LevelDebug):
-		return kgo.LogLevelInfo
-	case l.l.Enabled(ctx, slog.LevelWarn):
-		return kgo.LogLevelWarn
-	case l.l.Enabled(ctx, slog.LevelError):
-		return kgo.LogLevelError
-	}
-	return kgo.LogLevelNone
-}
-
-func (l logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	to := slog.LevelDebug
-	switch level {
-	case kgo.LogLevelError:
-		to = slog.LevelError
-	case kgo.LogLevelWarn:
-		to = slog.LevelWarn
-	}
-	l.l.Log(context.Background(), to, "kafka client: "+msg, keyvals...)
 }
