@@ -76,7 +76,7 @@ class Ops {
         this.cards.set(p.pipeline, card = new Pipeline(p));
         document.getElementById('content').append(card.el);
       }
-      card.show(p);
+      card.show(p, ops.nodes ?? []);
     }
     if (!list.length) {
       const el = document.getElementById('message');
@@ -107,7 +107,7 @@ class Pipeline {
       element('h3', { text: 'Topology' }), this.figure);
   }
 
-  show(p) {
+  show(p, nodes) {
     const tasks = p.tasks ?? [];
     const running = tasks.filter((t) => t.state === 'running').length;
     const healthy = running === tasks.length && tasks.length > 0;
@@ -126,7 +126,7 @@ class Pipeline {
       ['dead letters', p.dead_letters ? short(p.dead_letters.count) : 'none kept', p.dead_letters?.topic ?? '', p.dead_letters?.count > 0],
     ]);
     this.restoring(tasks);
-    this.nodes(tasks);
+    this.nodes(tasks, nodes);
     this.table(tasks);
     this.dead(p.dead_letters);
     const key = JSON.stringify([p.graph, p.topology]);
@@ -140,25 +140,27 @@ class Pipeline {
     const some = tasks.filter((t) => t.restore && t.restore.total > 0 && t.restore.done < t.restore.total);
     this.restore.hidden = !some.length;
     if (!some.length) return;
-    // Each task tells of all restores of its worker.
-    const { done, total } = some.map((t) => t.restore).sort((a, b) => b.total - a.total)[0];
+    const [done, total] = ['done', 'total'].map((what) => some.reduce((n, t) => n + t.restore[what], 0));
     const words = `Restoring state of ${some.length} ${some.length === 1 ? 'task' : 'tasks'}: ${full(done)} of ${full(total)} records, ${Math.floor(done / total * 100)} %`;
     this.restore.replaceChildren(element('span', { text: words }), element('progress', { max: String(total), value: String(done), 'aria-label': 'Restore' }));
   }
 
-  // nodes: who runs what, as far as this node knows.
-  nodes(tasks) {
+  // nodes: who runs what, who only serves, and who is gone.
+  nodes(tasks, fleet) {
     const by = Map.groupBy ? Map.groupBy(tasks, (t) => t.node || '–') : tasks.reduce((m, t) => m.set(t.node || '–', [...m.get(t.node || '–') ?? [], t]), new Map());
     const items = [...by].sort((a, b) => a[0] < b[0] ? -1 : 1).map(([node, list]) => {
+      const of = fleet.find((n) => n.node === node);
+      if (of?.gone) return { node, gone: true, text: `gone, silent for ${since(of.age_ms)}` };
       const running = list.filter((t) => t.state === 'running').length;
       const bytes = list.reduce((n, t) => n + (t.state_bytes ?? 0), 0);
       return { node, text: `${list.length} ${list.length === 1 ? 'task' : 'tasks'}` + (running < list.length ? `, ${running} running` : '') + (bytes ? ` · ${full(bytes, 'bytes')} of state` : '') };
     });
+    for (const n of fleet) if (!by.has(n.node) && (n.role === 'serve' || n.gone)) items.push({ node: n.node, gone: n.gone, text: n.gone ? `gone, silent for ${since(n.age_ms)}` : 'serves' });
     const key = JSON.stringify(items);
     if (key === this.nodesKey) return;
     this.nodesKey = key;
-    this.fleet.replaceChildren(...items.map((i) => element('li', {}, element('b', { text: i.node }), element('span', { text: i.text }))));
-    if (!items.length) this.fleet.append(element('li', {}, element('span', { text: 'No task of this pipeline runs on this node.' })));
+    this.fleet.replaceChildren(...items.map((i) => element('li', { class: i.gone ? 'gone' : null }, element('b', { text: i.node }), element('span', { text: i.text }))));
+    if (!items.length) this.fleet.append(element('li', {}, element('span', { text: 'No task of this pipeline runs.' })));
   }
 
   table(tasks) {
@@ -173,7 +175,7 @@ class Pipeline {
         element('td', { class: 'num', text: t.state_bytes == null ? '–' : full(t.state_bytes, 'bytes') }),
         element('td', { text: t.holding || '–' }), element('td', { text: t.node || '–' }));
     }));
-    if (!tasks.length) this.tasks.append(element('tr', {}, element('td', { colspan: '8', text: 'No task of this pipeline runs on this node.' })));
+    if (!tasks.length) this.tasks.append(element('tr', {}, element('td', { colspan: '8', text: 'No task of this pipeline runs.' })));
   }
 
   dead(d) {
