@@ -59,7 +59,7 @@ test-oracle: java ## random cases, judged by Kafka Streams itself (ORACLE='-seed
 	$(GO) test -tags $(TAGS),oracle -count=1 -timeout 20m -run 'TestOracle' -v ./bench/oracle $(ORACLE)
 
 test-random: ## 10,000 random pipelines against a naive interpreter (RANDOM_ARGS="-seed 7 -only join")
-	$(GO) test -count=1 -timeout 60m -run '^TestAgainstNaive$$' ./bench/random -seed 0 -cases 10000 $(RANDOM_ARGS)
+	$(GO) test -count=1 -timeout 60m -v -run '^TestAgainstNaive$$' ./bench/random -seed 0 -cases 10000 $(RANDOM_ARGS)
 
 test-mutations: ## mistakes in the engine, one at a time, that random pipelines must notice (RANDOM_ARGS="-seed 7")
 	$(GO) test -tags mutation -count=1 -timeout 30m -run '^TestMutations$$' -v ./bench/random $(RANDOM_ARGS)
