@@ -3,6 +3,7 @@ package random
 import (
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/leatstream/leat/bench/random/naive"
 )
@@ -127,7 +128,9 @@ func (m *maker) rekey(s *naive.Step, in *naive.Relation) bool {
 // groups makes key columns: columns of in, sometimes an expression.
 func (m *maker) groups(in *naive.Relation, least int, risky bool) []naive.Assign {
 	cols := columnsOf(in, naive.String, naive.Int, naive.Bool)
-	cols = slices.DeleteFunc(cols, func(c naive.Col) bool { return c.Name == "id" || c.Name == "a" || c.Name == "rank" })
+	cols = slices.DeleteFunc(cols, func(c naive.Col) bool {
+		return c.Name == "id" || c.Name == "a" || c.Name == "rank" || strings.Contains(c.Name, ".")
+	})
 	m.r.Shuffle(len(cols), func(i, j int) { cols[i], cols[j] = cols[j], cols[i] })
 	out := []naive.Assign{}
 	want := pick(m, 1, 1, 1, 2, 2, 0)
@@ -145,6 +148,11 @@ func (m *maker) groups(in *naive.Relation, least int, risky bool) []naive.Assign
 
 func (m *maker) aggregate(s *naive.Step, in *naive.Relation) bool {
 	s.Group = m.groups(in, 0, m.one(6))
+	// A path would give the column its last segment's name: it gets one of its own.
+	paths := slices.DeleteFunc(columnsOf(in, naive.String, naive.Int), func(c naive.Col) bool { return !strings.Contains(c.Name, ".") || strings.HasSuffix(c.Name, ".id") })
+	if len(paths) > 0 && m.one(2) {
+		s.Group = append(s.Group, naive.Assign{Name: m.name("g"), Expr: naive.ColOf(pick(m, paths...))})
+	}
 	if w := m.window(s, in); w != nil {
 		s.Window = w
 		switch {
