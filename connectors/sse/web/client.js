@@ -18,7 +18,7 @@ const shortLife = 1000;      // ms; a stream that ends sooner was cut
 const silent = 20000;        // ms; marks come each second: the line is dead
 const pollFor = 5 * 60000;   // ms until streaming is tried again
 const strikes = 3;           // short or silent streams until polling
-const quick = 40;            // tries before waits grow: half a minute or so
+const quick = 40;            // tries before waits grow: some twenty seconds
 
 export class Client {
   // onEvent(kind, data) gets every event; onState(state, detail) gets
@@ -226,10 +226,10 @@ export class Client {
   }
 
   // again opens after a full-jitter wait: a thousand pages that fail together
-  // come back spread out. Quick tries for half a minute, then longer waits.
+  // come back spread out. Quick tries for some twenty seconds, then longer waits.
   again() {
     this.shut();
-    this.wait(this.random() * Math.min(30000, 1500 * 2 ** Math.max(0, Math.min(this.failures - quick, 5))));
+    this.wait(this.random() * Math.min(30000, 1000 * 2 ** Math.max(0, Math.min(this.failures - quick, 5))));
   }
 
   // hurry tries now, where a wait was begun: somebody looks, or the network is

@@ -134,10 +134,10 @@ test('waits grow to half a minute, and are short again after a hello', () => {
     waits.push(w.client.retryAt - w.at);
     w.pass(waits.at(-1));
   }
-  assert.deepEqual(waits, [...Array(40).fill(1500), 3000, 6000, 12000, 24000, 30000]); // at most: half of it on average
+  assert.deepEqual(waits, [...Array(40).fill(1000), 2000, 4000, 8000, 16000, 30000]); // at most: half of it on average
   w.last().say('hello', {});
   w.last().fail(true);
-  assert.equal(w.client.retryAt - w.at, 1500);
+  assert.equal(w.client.retryAt - w.at, 1000);
 });
 
 test('an old source is not listened to', () => {
