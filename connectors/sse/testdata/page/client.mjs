@@ -118,8 +118,8 @@ test('a closed one is opened anew, from the cursor, after a random wait', () => 
   w.sources[0].say('ready', {}, 'v1.e.A+/');
   w.pass(3000);
   w.sources[0].fail(true);
-  assert.equal(w.client.retryAt, w.at + 0.5 * 1500);
-  w.pass(749);
+  assert.equal(w.client.retryAt, w.at + 0.5 * 1000);
+  w.pass(499);
   assert.equal(w.sources.length, 1);
   w.pass(1);
   assert.equal(w.sources[1].url, '/live/p/s?cursor=v1.e.A%2B%2F');
