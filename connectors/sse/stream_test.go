@@ -70,11 +70,13 @@ func TestStream(t *testing.T) {
 				d.MaybeScanArgs(t, "part", &part)
 				d.MaybeScanArgs(t, "key", &key)
 				off := w.topic.put(part, unquote(key), unquote(d.Input))
+				synctest.Wait() // the node has read it: who opens next sees it in the snapshot
 				return fmt.Sprintf("offset %d\n", off)
 			case "mark":
 				task := 0
 				d.MaybeScanArgs(t, "task", &task)
 				w.topic.mark(task, start.Add(duration(t, d, "watermark")).UnixMilli())
+				synctest.Wait()
 				return ""
 			case "open":
 				name, path, from := d.CmdArgs[0].Key, "/live/orders/board", ""
