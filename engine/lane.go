@@ -91,7 +91,7 @@ func (l *lane) run(ctx context.Context) error {
 				level = slog.LevelInfo // once is what a group does while its members come
 			}
 			l.log.Log(ctx, level, "joining the group again", "why", err, "after", pause)
-			if !sleep(ctx, pause) {
+			if !Sleep(ctx, pause) {
 				return nil
 			}
 		default:
@@ -510,18 +510,6 @@ func (e *ewma) add(d time.Duration) {
 }
 
 func (e *ewma) value() time.Duration { return e.d }
-
-// sleep waits unless ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
 
 // stateError gives an error of the state folder its kind.
 func stateError(op string, err error) error {

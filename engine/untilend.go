@@ -27,7 +27,7 @@ func (w *Worker) noteEnds(ctx context.Context) error {
 // --close-windows, every repartition partition at its own.
 func (w *Worker) watchEnds(ctx context.Context) error {
 	const every = 100 * time.Millisecond
-	for sleep(ctx, every) {
+	for Sleep(ctx, every) {
 		done, err := w.allRead(ctx)
 		if err != nil {
 			if ctx.Err() == nil {

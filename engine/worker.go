@@ -290,7 +290,7 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition,
 		if !errors.Is(err, state.ErrLeased) {
 			return restored{err: stateError("open state of "+name, err)}
 		}
-		if !sleep(ctx, restoreRetry) { // a sibling lane still holds it
+		if !Sleep(ctx, restoreRetry) { // a sibling lane still holds it
 			return restored{err: E(Retry, "restore", errLostTask)}
 		}
 	}
@@ -375,7 +375,7 @@ func (w *Worker) discard(ch <-chan restored) {
 }
 
 func (w *Worker) flushLoop(ctx context.Context) error {
-	for sleep(ctx, w.opts.FlushEvery) {
+	for Sleep(ctx, w.opts.FlushEvery) {
 		if err := w.db.Flush(); err != nil {
 			return stateError("flush state", err)
 		}
@@ -390,7 +390,7 @@ func (w *Worker) applyEvery() time.Duration { return min(w.opts.FlushEvery/2, 5*
 // purgeLoop deletes the records of repartition topics that were read.
 func (w *Worker) purgeLoop(ctx context.Context) error {
 	warned := false
-	for sleep(ctx, 30*time.Second) {
+	for Sleep(ctx, 30*time.Second) {
 		w.mu.Lock()
 		below := w.purge
 		w.purge = map[TopicPartition]Offset{}

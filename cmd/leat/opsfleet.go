@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/leatstream/leat/engine"
 )
 
 // Operators see the whole fleet on any node: each tells the others how its
@@ -110,10 +112,10 @@ func (f *opsFleet) run(ctx context.Context) {
 			if err := f.line.hear(ctx, f.heard); err != nil && ctx.Err() == nil {
 				f.log.Warn("operators' page: listening to the other nodes again in a moment", "err", err)
 			}
-			pause(ctx, opsEvery)
+			engine.Sleep(ctx, opsEvery)
 		}
 	})
-	for pause(ctx, opsEvery) {
+	for engine.Sleep(ctx, opsEvery) {
 		r := f.mine(ctx)
 		for i := range r.Pipelines {
 			if d := r.Pipelines[i].DeadLetters; d != nil {
@@ -133,18 +135,6 @@ func (f *opsFleet) publish(ctx context.Context, value []byte) {
 	defer cancel()
 	if err := f.line.Publish(ctx, f.node, value); err != nil && ctx.Err() == nil {
 		f.log.Warn("operators' page: the other nodes were not told", "err", err)
-	}
-}
-
-// pause waits; false: ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

@@ -219,8 +219,8 @@ func (c *Cluster) verifyTopics(ctx context.Context, specs []engine.TopicSpec) er
 				}
 				break
 			}
-			if err := pause(ctx, 50*time.Millisecond); err != nil {
-				return c.cfg.fail(fmt.Sprintf("wait for topic %q", s.Topic), err)
+			if !engine.Sleep(ctx, 50*time.Millisecond) {
+				return c.cfg.fail(fmt.Sprintf("wait for topic %q", s.Topic), ctx.Err())
 			}
 		}
 	}
@@ -258,7 +258,7 @@ func (c *Config) fence(ctx context.Context, cl *kgo.Client, ids []string) error 
 					err = kerr.ErrorForCode(resp.ErrorCode)
 				}
 				// The broker answers so while it writes the markers of the abort.
-				if errors.Is(err, kerr.ConcurrentTransactions) && pause(ctx, 20*time.Millisecond) == nil {
+				if errors.Is(err, kerr.ConcurrentTransactions) && engine.Sleep(ctx, 20*time.Millisecond) {
 					continue
 				}
 				if err != nil {
@@ -298,18 +298,6 @@ func topicStrings(ts []engine.Topic) []string {
 		out[i] = string(t)
 	}
 	return out
-}
-
-// pause waits d, or less when ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 var _ engine.Cluster = (*Cluster)(nil)

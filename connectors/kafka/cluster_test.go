@@ -144,7 +144,7 @@ func TestReadWaitsForOpenTransactions(t *testing.T) {
 	w.put("log", 0, "1")
 	w.openTransaction(p, "log", "2")
 	go func() {
-		_ = pause(ctx, 200*time.Millisecond)
+		engine.Sleep(ctx, 200*time.Millisecond)
 		_ = p.EndTransaction(ctx, kgo.TryCommit)
 	}()
 	if got := w.visible("log"); !slices.Equal(got, []string{"1", "2"}) {

@@ -224,7 +224,7 @@ func (s *Session) heal(ctx context.Context) error {
 			return err
 		}
 		s.cfg.Logger.Warn("kafka: abort transaction", "transactional_id", s.sc.TransactionalID, "err", err)
-		if pause(ctx, 100*time.Millisecond) != nil {
+		if !engine.Sleep(ctx, 100*time.Millisecond) {
 			return err
 		}
 	}
@@ -270,7 +270,7 @@ func (s *Session) resolve(number int64, offsets []engine.OffsetCommit, cause err
 			return s.aborted(ctx, nil)
 		}
 		s.cfg.Logger.Warn("kafka: read the group's offsets", "group", s.sc.Group, "err", err)
-		if pause(ctx, 100*time.Millisecond) != nil {
+		if !engine.Sleep(ctx, 100*time.Millisecond) {
 			return engine.LostLease, s.giveUp(cause, err)
 		}
 	}

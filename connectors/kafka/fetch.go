@@ -93,8 +93,8 @@ func (f *follower) run(ctx context.Context, every time.Duration, tick func() err
 			return err
 		}
 		fails++
-		if err := pause(ctx, backoff(fails)); err != nil {
-			return err
+		if !engine.Sleep(ctx, backoff(fails)) {
+			return ctx.Err()
 		}
 		if tick != nil {
 			if err := tick(); err != nil {

@@ -134,7 +134,7 @@ func stableOffsets(ctx context.Context, adm *kadm.Client, group string) (map[eng
 		if !errors.Is(err, kerr.UnstableOffsetCommit) {
 			return out, err
 		}
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if !engine.Sleep(ctx, 50*time.Millisecond) {
 			return nil, fmt.Errorf("a transaction with pending offsets does not end: %w", err)
 		}
 	}

@@ -63,8 +63,8 @@ func (c *Cluster) Fetch(ctx context.Context, topic engine.Topic, at map[engine.P
 			return nil, c.cfg.fail(op, err)
 		default:
 			moves++
-			if err := pause(ctx, backoff(moves)); err != nil {
-				return nil, err
+			if !engine.Sleep(ctx, backoff(moves)) {
+				return nil, ctx.Err()
 			}
 		}
 	}

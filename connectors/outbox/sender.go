@@ -112,12 +112,7 @@ func (s *Sender) Run(ctx context.Context, b Broker) {
 		}
 		wait := min(30*time.Second, time.Second<<min(failures, 5))
 		s.log.Error("alerts wait: trouble with the cluster", "retry_in", wait, "err", err)
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		engine.Sleep(ctx, wait)
 	}
 	s.c.Metrics.Oldest(s.c.Pipeline, s.c.Sink, 0)
 }
@@ -238,12 +233,7 @@ func (l *loop) lost(ctx, work context.Context, err error) error {
 		return nil
 	case engine.KindOf(err) == engine.Retry:
 		l.log.Warn("alerts wait", "err", err)
-		t := time.NewTimer(time.Second)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
+		engine.Sleep(ctx, time.Second)
 		return nil
 	}
 	return err

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/leatstream/leat/engine"
 )
 
 // Presence: who is watching which view, right across the fleet.
@@ -173,7 +175,7 @@ func (p *presence) run(ctx context.Context) {
 				if err := o.Tail(ctx, func(_ string, value []byte) { p.heard(value) }); err != nil && ctx.Err() == nil {
 					p.hub.log.Warn("presence: listening again in 5 s", "err", err)
 				}
-				wait(ctx, presenceEvery)
+				engine.Sleep(ctx, presenceEvery)
 			}
 		})
 		wg.Go(func() {
@@ -189,7 +191,7 @@ func (p *presence) run(ctx context.Context) {
 			}
 		})
 	}
-	wait(ctx, 500*time.Millisecond) // half-way between marks, which carry it on
+	engine.Sleep(ctx, 500*time.Millisecond) // half-way between marks, which carry it on
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {

@@ -78,7 +78,7 @@ func (v *view) run(ctx context.Context, tailer Tailer) {
 		if err != nil && ctx.Err() == nil {
 			v.log.Warn("view: reading again", "after", pause, "err", err)
 		}
-		wait(ctx, pause)
+		engine.Sleep(ctx, pause)
 	}
 	wg.Wait()
 }
@@ -372,15 +372,6 @@ func (v *view) end() {
 	defer v.mu.Unlock()
 	close(v.gone)
 	v.fresh()
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // topicOf is the name a view's topic has by default.

@@ -99,12 +99,7 @@ func (s *Store) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := s.follow(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("subscriptions of web push cannot be read", "err", err)
-			t := time.NewTimer(5 * time.Second)
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-			}
-			t.Stop()
+			engine.Sleep(ctx, 5*time.Second)
 		}
 	}
 }
