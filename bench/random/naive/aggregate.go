@@ -48,17 +48,23 @@ func grouped(list []Assign, v map[string]any) (map[string]any, error) {
 	return g, nil
 }
 
+// group is a row's group by the columns of a step; nil: it has none, as one of
+// them is null or went wrong, which is counted.
+func (r *run) group(s *Step, list []Assign, row Row) map[string]any {
+	g, err := grouped(list, row.V)
+	if err != nil {
+		r.bad(s.Name, "expression")
+	}
+	return g
+}
+
 // entries computes groups and arguments; rows that go wrong are counted.
 func (r *run) entries(s *Step, in *Relation) []entry {
 	var out []entry
 	group := names(s.Group)
 rows:
 	for _, row := range in.Rows {
-		g, err := grouped(s.Group, row.V)
-		if err != nil {
-			r.bad(s.Name, "expression")
-			continue
-		}
+		g := r.group(s, s.Group, row)
 		if g == nil {
 			continue
 		}

@@ -57,11 +57,7 @@ rows:
 		if row.Origin != Never && row.Time < row.Origin {
 			continue // late
 		}
-		g, err := grouped(s.Group, row.V)
-		if err != nil {
-			r.bad(s.Name, "expression")
-			continue
-		}
+		g := r.group(s, s.Group, row)
 		if g == nil {
 			continue
 		}

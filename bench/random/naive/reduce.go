@@ -21,11 +21,7 @@ func (r *run) reduce(s *Step, in *Relation) (*Relation, error) {
 	newest, came, part := map[string]int64{}, map[string]int64{}, map[string]int{}
 	out.Fading = s.TTL > 0
 	for _, row := range rows {
-		g, err := grouped(s.Group, row.V)
-		if err != nil {
-			r.bad(s.Name, "expression")
-			continue
-		}
+		g := r.group(s, s.Group, row)
 		if g == nil {
 			continue
 		}

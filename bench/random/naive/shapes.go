@@ -156,11 +156,7 @@ func (r *run) dedupe(s *Step, in *Relation) (*Relation, error) {
 	passed := map[string][]int64{}
 rows:
 	for _, row := range in.Rows {
-		g, err := grouped(s.Key, row.V)
-		if err != nil {
-			r.bad(s.Name, "expression")
-			continue
-		}
+		g := r.group(s, s.Key, row)
 		if g == nil {
 			continue
 		}

@@ -38,11 +38,7 @@ func (r *run) top(s *Step, in *Relation) (*Relation, error) {
 	}
 	lists := map[string]*list{}
 	for i, row := range in.Rows {
-		g, err := grouped(s.Group, row.V)
-		if err != nil {
-			r.bad(s.Name, "expression")
-			continue
-		}
+		g := r.group(s, s.Group, row)
 		if g == nil {
 			continue
 		}
