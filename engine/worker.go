@@ -329,7 +329,7 @@ func (w *Worker) restoreTask(ctx context.Context, sub *SubTopology, p Partition,
 		level = slog.LevelDebug // nothing was there, or nothing was missing
 	}
 	log.Log(ctx, level, "state restored", "from", map[string]string{"tail": "local state and the changelog's tail", "full": "the changelog alone", "none": "nothing"}[r.Kind],
-		"records", r.Records, "seconds", time.Since(start).Seconds())
+		"records", r.Records, "took", time.Since(start).Round(time.Millisecond))
 	return restored{recovery: r, lease: leaseRef{lease}}
 }
 

@@ -145,11 +145,7 @@ func run(ctx context.Context, set *pipelines.Set, f runFlags, beside func(contex
 
 // setUp opens everything that pipelines share.
 func (p *process) setUp(ctx context.Context) error {
-	level := slog.LevelInfo
-	if p.flags.verbose {
-		level = slog.LevelDebug
-	}
-	p.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	p.log = newLog(os.Stderr, p.flags.verbose)
 	cfg, err := workerConfig(p.flags.config)
 	if err != nil {
 		return err

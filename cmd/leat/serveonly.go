@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -81,11 +80,7 @@ type viewer struct {
 
 // serve serves until ctx ends, then sends the clients elsewhere.
 func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
-	level := slog.LevelInfo
-	if f.verbose {
-		level = slog.LevelDebug
-	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	log := newLog(os.Stderr, f.verbose)
 	cfg, err := workerConfig(f.config)
 	if err != nil {
 		return err
