@@ -251,16 +251,9 @@ func (a *alerter) lets(level int) bool {
 	return q != nil && q.FromLevel > 0 && level >= q.FromLevel
 }
 
-// over is the time up to which quiet hours have ended for a row: its partition's
-// watermark. Nothing is held that would go out at once.
-func (a *alerter) over(b *engine.Batch, i int32) int64 {
-	if b.Origin == nil {
-		return engine.MinTime
-	}
-	return b.Origin[i]
-}
-
-// quiet tells whether what happens at t is held, and until when.
+// quiet tells whether what happens at t is held, and until when. Quiet hours that
+// have ended by over, the watermark of the row's partition, hold nothing: it would
+// go out at once.
 func (a *alerter) quiet(t, over int64) (end int64, yes bool) {
 	end, yes = a.spec.Quiet.End(t)
 	return end, yes && end > over
@@ -298,7 +291,7 @@ func (a *alerter) save(key string, f *firing) error {
 // fire begins an alert, or goes on with it.
 func (a *alerter) fire(b *engine.Batch, i int32, v verdict, out engine.Emit) error {
 	t, key, level := b.Time[i], a.group.keys[i], int(v.level)
-	f, err := a.settled(key, a.over(b, i), out)
+	f, err := a.settled(key, rowOrigin(b, i), out)
 	if err != nil {
 		return err
 	}
@@ -314,7 +307,7 @@ func (a *alerter) fire(b *engine.Batch, i int32, v verdict, out engine.Emit) err
 	f.row = appendRow(nil, b.Cols, i)
 	if tell {
 		f.level, f.through = max(f.level, level), f.through || v.through
-		end, quiet := a.quiet(t, a.over(b, i))
+		end, quiet := a.quiet(t, rowOrigin(b, i))
 		switch {
 		case !quiet || v.through:
 			f.held, f.heldRow, f.open, f.sent = nothing, nil, true, t
@@ -338,12 +331,12 @@ func (a *alerter) fire(b *engine.Batch, i int32, v verdict, out engine.Emit) err
 // calm resolves an alert by a row that does not fire.
 func (a *alerter) calm(b *engine.Batch, i int32, out engine.Emit) error {
 	key := a.group.keys[i]
-	f, err := a.settled(key, a.over(b, i), out)
+	f, err := a.settled(key, rowOrigin(b, i), out)
 	if err != nil || !f.on {
 		return err
 	}
 	t := b.Time[i]
-	now, err := a.finish(key, &f, t, a.over(b, i), func() []byte { return appendRow(nil, b.Cols, i) })
+	now, err := a.finish(key, &f, t, rowOrigin(b, i), func() []byte { return appendRow(nil, b.Cols, i) })
 	if err != nil || !now {
 		return err
 	}
@@ -353,11 +346,11 @@ func (a *alerter) calm(b *engine.Batch, i int32, out engine.Emit) error {
 // lose resolves the alert of a row that was deleted, or has another key now.
 func (a *alerter) lose(b *engine.Batch, i int32, out engine.Emit) error {
 	key := a.before.keys[i]
-	f, err := a.settled(key, a.over(b, i), out)
+	f, err := a.settled(key, rowOrigin(b, i), out)
 	if err != nil || !f.on {
 		return err
 	}
-	return a.end(key, &f, b.Time[i], a.over(b, i), out)
+	return a.end(key, &f, b.Time[i], rowOrigin(b, i), out)
 }
 
 // end resolves an alert with the row that last fired.

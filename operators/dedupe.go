@@ -119,10 +119,7 @@ func (d *deduper) Process(b *engine.Batch, out engine.Emit) error {
 			}
 			continue
 		}
-		byOrigin := engine.MinTime
-		if b.Origin != nil {
-			byOrigin = window.Behind(b.Origin[i], d.within)
-		}
+		byOrigin := window.Behind(rowOrigin(b, i), d.within)
 		if horizon := max(byOrigin, window.Behind(d.closedTo, d.within)); t < horizon {
 			if t >= byOrigin {
 				d.ctx.Count("late_after_idle", 1)

@@ -103,13 +103,7 @@ func (f *flatMapper) row(b *engine.Batch, i int32, list string, out engine.Emit)
 			return f.ctx.Bad(engine.StageExpression, b, i, err)
 		}
 	}
-	stamp, origin := b.Time[i], engine.MinTime
-	if b.Stamp != nil {
-		stamp = b.Stamp[i]
-	}
-	if b.Origin != nil {
-		origin = b.Origin[i]
-	}
+	stamp, origin := rowStamp(b, i), rowOrigin(b, i)
 	for k := range f.texts {
 		r, err := f.rows.next(out, engine.Insert, b.Time[i], stamp, origin)
 		if err != nil {

@@ -149,10 +149,7 @@ func (f *follow) Process(b *engine.Batch, out engine.Emit) error {
 // horizon is the time before which windows are late for row i: by its origin,
 // and by that and by what has closed here.
 func (f *follow) horizon(b *engine.Batch, i int32) (byOrigin, all int64) {
-	byOrigin = engine.MinTime
-	if b.Origin != nil {
-		byOrigin = window.Behind(b.Origin[i], f.behind)
-	}
+	byOrigin = window.Behind(rowOrigin(b, i), f.behind)
 	all = max(byOrigin, f.closedTo)
 	if f.cursor.on {
 		all = max(all, f.cursor.end+1) // it has given rows away already

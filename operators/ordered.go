@@ -50,23 +50,16 @@ var errLateForOrder = errors.New("late: the watermark has passed the row, and ro
 
 // add takes in row i.
 func (o *ordered) add(b *engine.Batch, i int32) error {
-	t, origin := b.Time[i], engine.MinTime
-	if b.Origin != nil {
-		origin = b.Origin[i]
-	}
+	t, origin := b.Time[i], rowOrigin(b, i)
 	if t < max(origin, o.passed) {
 		if t >= origin {
 			o.ctx.Count("late_after_idle", 1)
 		}
 		return o.ctx.Bad(engine.StageLate, b, i, errLateForOrder)
 	}
-	stamp := t
-	if b.Stamp != nil {
-		stamp = b.Stamp[i]
-	}
 	p := place{t, o.number}
 	o.number++
-	o.buf = binary.AppendVarint(append(o.buf[:0], 1), stamp)
+	o.buf = binary.AppendVarint(append(o.buf[:0], 1), rowStamp(b, i))
 	o.buf = appendRow(o.buf, b.Cols, i)
 	o.heap.push(p)
 	return o.store.put(view(o.at(p)), o.buf)

@@ -110,6 +110,30 @@ func copyCell(c *engine.Column, i int32, n int, from *engine.Column, j int32) {
 	}
 }
 
+// rowOrigin is the watermark that row i of a batch is judged by.
+func rowOrigin(b *engine.Batch, i int32) int64 {
+	if b.Origin == nil {
+		return engine.MinTime
+	}
+	return b.Origin[i]
+}
+
+// rowStamp is the Kafka timestamp of a record made of row i alone.
+func rowStamp(b *engine.Batch, i int32) int64 {
+	if b.Stamp == nil {
+		return b.Time[i]
+	}
+	return b.Stamp[i]
+}
+
+// rowOp is what row i of a table's batch is.
+func rowOp(b *engine.Batch, i int32) engine.Op {
+	if b.Op == nil {
+		return engine.Insert
+	}
+	return b.Op[i]
+}
+
 // rows gathers rows that a verb makes, and sends them on in batches.
 //
 //	i, err := r.next(out, op, time, stamp, origin)   a row of nulls nowhere, values unset

@@ -174,10 +174,7 @@ func (t *topper) streamRow(b *engine.Batch, i int32) error {
 	if at > maxTimeMs || at < -maxTimeMs {
 		return t.ctx.Bad(engine.StageEventTime, b, i, errFarTime)
 	}
-	byOrigin := engine.MinTime
-	if b.Origin != nil {
-		byOrigin = window.Behind(b.Origin[i], t.spec.Window.Grace)
-	}
+	byOrigin := window.Behind(rowOrigin(b, i), t.spec.Window.Grace)
 	horizon := max(byOrigin, t.closedTo)
 	if last := t.assign.LastEnd(at); last <= horizon {
 		if last > byOrigin {
@@ -266,10 +263,7 @@ func (t *topper) keep(b *engine.Batch, i int32, g *topGroup, id string, by int) 
 		}
 		t.insert(g, string(t.place))
 	}
-	e.has, e.by, e.row, e.time, e.stamp = true, view(t.place[:by]), view(t.row), b.Time[i], b.Time[i]
-	if b.Stamp != nil {
-		e.stamp = b.Stamp[i]
-	}
+	e.has, e.by, e.row, e.time, e.stamp = true, view(t.place[:by]), view(t.row), b.Time[i], rowStamp(b, i)
 	if err := t.put(g.key, id, &e); err != nil {
 		return err
 	}
