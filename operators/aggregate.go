@@ -131,6 +131,9 @@ func (s AggregateSpec) print(format string, update bool) string {
 		for _, arg := range a.Args {
 			text += " " + arg.Type().String()
 		}
+		if l, ok := a.Fn.(aggregate.Layouter); ok {
+			text += fmt.Sprintf(" layout %d", l.Layout())
+		}
 		if a.Where != nil {
 			text += " where " + a.Where.String()
 		}

@@ -29,15 +29,10 @@ func (c counted) Append(acc []uint64, h aggregate.Heap, out *aggregate.Column, r
 	c.Aggregate.Append(acc, h, out, row)
 }
 
-// countedBack does so of one that can take back.
+// countedBack does so of one that can take panes back.
 type countedBack struct {
 	counted
-	back aggregate.Subtracter
-}
-
-func (c countedBack) Subtract(acc []uint64, args []aggregate.Column, row int32, h aggregate.Heap) error {
-	*c.work++
-	return c.back.Subtract(acc, args, row, h)
+	back aggregate.Unmerger
 }
 
 func (c countedBack) Unmerge(acc, from []uint64, h aggregate.Heap) error {
@@ -78,7 +73,7 @@ func workPerRow(t *testing.T, column string, windows int64, plain bool) float64 
 	for k := range spec.Aggregates {
 		c := counted{spec.Aggregates[k].Fn, &work}
 		spec.Aggregates[k].Fn = c
-		if back, ok := c.Aggregate.(aggregate.Subtracter); ok {
+		if back, ok := c.Aggregate.(aggregate.Unmerger); ok {
 			spec.Aggregates[k].Fn = countedBack{c, back}
 		}
 	}

@@ -147,7 +147,8 @@ type fold struct {
 type step struct {
 	k, from, to int
 	fn          aggregate.Aggregate
-	back        aggregate.Subtracter // nil where it cannot take back
+	back        aggregate.Subtracter // nil where it cannot take back rows
+	unmerge     aggregate.Unmerger   // nil where it cannot take back panes
 	run         aggregate.Runner     // nil where it merges one by one
 }
 
@@ -157,6 +158,7 @@ func newFold(columns []AggregateColumn) *fold {
 	for k, c := range columns {
 		s := step{k: k, from: f.words, to: f.words + c.Fn.Words(), fn: c.Fn}
 		s.back, _ = c.Fn.(aggregate.Subtracter)
+		s.unmerge, _ = c.Fn.(aggregate.Unmerger)
 		s.run, _ = c.Fn.(aggregate.Runner)
 		f.at = append(f.at, f.words)
 		f.names = append(f.names, c.Name)

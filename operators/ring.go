@@ -18,8 +18,7 @@ import (
 //	front[pane][slot] = that pane … mid merged, of the others: two stacks
 //	back[slot]        = mid … hi merged
 //
-// When lo has come to mid all of it is made anew: a turn of the ring. So sums
-// of doubles do not drift. It is a cache: never stored, dropped at a rollback,
+// When lo has come to mid all of it is made anew: a turn of the ring. It is a cache: never stored, dropped at a rollback,
 // and where some keys have been spilled.
 type ring struct {
 	a    *aggregator
@@ -105,7 +104,7 @@ func (h *ringHeap) Edit(old uint64, n int) (uint64, []byte) {
 func newRing(a *aggregator) *ring {
 	r := &ring{a: a, off: a.spec.plain || a.spec.TableInput || !a.windowed || a.splits <= ringLeast}
 	for _, s := range a.fold.steps {
-		if s.back != nil && len(s.fn.Blobs()) == 0 {
+		if s.unmerge != nil {
 			r.swift = append(r.swift, s)
 			continue
 		}
@@ -218,7 +217,7 @@ func (r *ring) leave(lo int64) {
 			total[accRows] -= acc[accRows]
 			for i := range r.swift {
 				s := &r.swift[i]
-				if s.back.Unmerge(total[s.from:s.to], acc[s.from:s.to], &r.heap) != nil {
+				if s.unmerge.Unmerge(total[s.from:s.to], acc[s.from:s.to], &r.heap) != nil {
 					r.on = false
 				}
 			}

@@ -9,8 +9,6 @@ import "github.com/leatstream/leat/window/aggregate"
 //	lo ──────── mid ──────── hi
 //	│ front      │ back       │     front[i] = i … mid-1 merged, back = mid … hi-1
 //	value = front[lo] + back        when lo reaches mid all of it becomes the front
-//
-// Then the total is made again, too, so that sums of doubles do not drift.
 type span struct {
 	fold         *fold
 	lo, mid, hi  int
@@ -30,8 +28,7 @@ const (
 func newSpan(f *fold) *span {
 	s := &span{fold: f, back: make([]uint64, f.words), total: make([]uint64, f.words)}
 	for _, st := range f.steps {
-		// A list can take a value back, but not say which of two equal ones.
-		if st.back != nil && len(st.fn.Blobs()) == 0 {
+		if st.unmerge != nil {
 			s.swift = append(s.swift, st)
 		} else {
 			s.stack = append(s.stack, st)
@@ -77,7 +74,7 @@ func (s *span) move(lo, hi int, at func(int) []uint64, h aggregate.Heap) error {
 	for ; s.lo < lo; s.lo++ {
 		from := at(s.lo)
 		for _, st := range s.swift {
-			if err := st.back.Unmerge(s.total[st.from:st.to], from[st.from:st.to], h); err != nil {
+			if err := st.unmerge.Unmerge(s.total[st.from:st.to], from[st.from:st.to], h); err != nil {
 				return err
 			}
 		}

@@ -26,13 +26,25 @@ type Aggregate interface {
 	Append(acc []uint64, h Heap, out *Column, row int32)
 }
 
-// Subtracter is an Aggregate that can take back: rows (a table's old row), or
-// panes that leave a window.
+// Subtracter is an Aggregate that can take back rows: a table's old row.
 type Subtracter interface {
 	// Subtract takes back a row that was added.
 	Subtract(acc []uint64, args []Column, row int32, h Heap) error
+}
+
+// Unmerger is an Aggregate that can take back panes that leave a window, to the
+// bit: what is left shows nothing of what was there before. Sums of doubles
+// cannot, as 1e16 + 1 - 1e16 is not 1.
+type Unmerger interface {
 	// Unmerge takes back an accumulator that was merged; from is only read.
 	Unmerge(acc, from []uint64, h Heap) error
+}
+
+// Layouter is an Aggregate whose words have changed their meaning since it
+// first came. What was stored under another layout is not read.
+type Layouter interface {
+	// Layout is 2 or more; without it the layout is 1.
+	Layout() int
 }
 
 // Lister is an Aggregate whose result is a list: Any that holds a JSON array.

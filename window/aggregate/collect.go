@@ -124,15 +124,6 @@ func (c collect) Subtract(acc []uint64, args []Column, row int32, h Heap) error 
 	return nil
 }
 
-func (c collect) Unmerge(acc, from []uint64, h Heap) error {
-	for at, end := 0, int(from[1]); at < end; {
-		n, v := c.next(get(h, from[2])[at:])
-		c.remove(acc, v, h)
-		at += n
-	}
-	return nil
-}
-
 // remove takes out the last occurrence of v.
 func (c collect) remove(acc []uint64, v []byte, h Heap) {
 	b := get(h, acc[2])

@@ -79,7 +79,7 @@ func answer(t *testing.T, d *datadriven.TestData) string {
 			report(row, agg.Add(pane, args, int32(i), h))
 		}
 		if verb == "unmerge" {
-			report("unmerge", agg.(aggregate.Subtracter).Unmerge(total, pane, h))
+			report("unmerge", agg.(aggregate.Unmerger).Unmerge(total, pane, h))
 			continue
 		}
 		report("merge", agg.Merge(total, pane, h))

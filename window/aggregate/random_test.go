@@ -302,10 +302,23 @@ func TestSubtract(t *testing.T) {
 				}
 			}
 			take(order[:half])
-			if err := sub.Unmerge(acc, pane, h); err != nil {
-				t.Fatal(err)
+			if un, ok := agg.(aggregate.Unmerger); ok {
+				if err := un.Unmerge(acc, pane, h); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				for i := split; i < kept+gone; i++ {
+					take([]int{i - kept})
+				}
 			}
 			take(order[half:])
+			if _, ok := agg.(aggregate.Unmerger); ok {
+				fresh := make([]uint64, agg.Words())
+				add(fresh, 0, kept)
+				if !slices.Equal(acc, fresh) {
+					t.Fatalf("%x is left, %x was there before", acc, fresh)
+				}
+			}
 			left := rowsOf(rows, kept)
 			want, _ := naive(c, left)
 			if got := append1(agg, acc, h); !near(got, want) && !agree(c, got, want) {

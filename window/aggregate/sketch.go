@@ -222,22 +222,14 @@ func (sketch) Merge(acc, from []uint64, h Heap) error {
 
 func (s sketch) Subtract(acc []uint64, args []Column, row int32, h Heap) error {
 	if x := &args[0]; !x.Null(row) {
-		takeBin(acc, s.key(x, row), 1, h)
+		takeBin(acc, s.key(x, row), h)
 	}
 	return nil
 }
 
-func (sketch) Unmerge(acc, from []uint64, h Heap) error {
-	for k := range int(from[1] & sketchCount) {
-		b := get(h, from[2])[binBytes*k:]
-		takeBin(acc, le.Uint32(b), le.Uint64(b[4:]), h)
-	}
-	return nil
-}
-
-// takeBin takes count values out of a bin, and those that it has not out of
-// that of 0, which they have gone into.
-func takeBin(acc []uint64, key uint32, count uint64, h Heap) {
+// takeBin takes a value out of its bin, or out of that of 0 where it has none:
+// it has gone into that.
+func takeBin(acc []uint64, key uint32, h Heap) {
 	for _, key := range [2]uint32{key, sketchZero} {
 		b, n := get(h, acc[2]), int(acc[1]&sketchCount)
 		at := searchBin(b, n, key)
@@ -245,23 +237,19 @@ func takeBin(acc []uint64, key uint32, count uint64, h Heap) {
 			continue
 		}
 		have := le.Uint64(b[binBytes*at+4:])
-		take := min(count, have)
-		count -= take
-		acc[0] -= take
-		if take == have && n == 1 {
+		acc[0]--
+		if have == 1 && n == 1 {
 			drop(h, acc[2])
 			clear(acc[:3])
 			return
 		}
 		acc[2], b = edit(h, acc[2], len(b))
-		if take == have {
+		if have == 1 {
 			acc[1] = sketchForm | uint64(cutBin(b, at, n))
 		} else {
-			le.PutUint64(b[binBytes*at+4:], have-take)
+			le.PutUint64(b[binBytes*at+4:], have-1)
 		}
-		if count == 0 {
-			return
-		}
+		return
 	}
 }
 

@@ -128,10 +128,6 @@ func (sumDouble) Subtract(acc []uint64, args []Column, row int32, _ Heap) error 
 	return subDouble(acc, 1, v)
 }
 
-func (sumDouble) Unmerge(acc, from []uint64, _ Heap) error {
-	return subDouble(acc, from[0], math.Float64frombits(from[1]))
-}
-
 func subDouble(acc []uint64, t tally, v float64) error {
 	s := math.Float64frombits(acc[1]) - v
 	if !finite(s) {

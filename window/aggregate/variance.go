@@ -3,41 +3,37 @@ package aggregate
 import "math"
 
 const varianceDoc = "The sample variance of x (divided by n - 1, as SQL's VARIANCE) over the rows where x is not null: " +
-	"a double, null of fewer than two. With NaN or an infinity among them it is NaN. " +
-	"A value so far from the others that its square is beyond the range of a double makes the row an error."
+	"a double, null of fewer than two. Of ints it is exact. With NaN or an infinity among them it is NaN. " +
+	"A double so far from the others that its square is beyond the range of a double makes the row an error."
 
 func newVariance(args []Type) (Aggregate, error) {
 	t, err := number("variance", args)
 	if err != nil {
 		return nil, err
 	}
-	return variance{ints: t == Int}, nil
+	if t == Int {
+		return varianceInt{}, nil
+	}
+	return variance{}, nil
 }
 
-// variance keeps the count, the mean and the sum of squared distances from the
+// variance is that of doubles. It keeps the count, the mean and the sum of squared distances from the
 // mean (Welford); two are merged by the formula of Chan et al. Unlike sums of
 // squares these lose no digits where the mean is far from zero.
 //
 //	│ tally │ mean │ sum of squares │     of the finite ones
-type variance struct{ ints bool }
+type variance struct{}
 
 func (variance) Words() int   { return 3 }
 func (variance) Blobs() []int { return nil }
 func (variance) Result() Type { return Double }
 
-func (v variance) value(c *Column, row int32) float64 {
-	if v.ints {
-		return float64(c.Ints[row])
-	}
-	return c.Doubles[row]
-}
-
-func (v variance) Add(acc []uint64, args []Column, row int32, _ Heap) error {
+func (variance) Add(acc []uint64, args []Column, row int32, _ Heap) error {
 	c := &args[0]
 	if c.Null(row) {
 		return nil
 	}
-	x := v.value(c, row)
+	x := c.Doubles[row]
 	if !finite(x) {
 		acc[0] = join(acc[0], odd(x))
 		return nil
@@ -48,16 +44,16 @@ func (v variance) Add(acc []uint64, args []Column, row int32, _ Heap) error {
 	return setMoments(acc, acc[0]+1, mean, math.Float64frombits(acc[2])+delta*(x-mean))
 }
 
-func (v variance) Subtract(acc []uint64, args []Column, row int32, _ Heap) error {
+func (variance) Subtract(acc []uint64, args []Column, row int32, _ Heap) error {
 	c := &args[0]
 	if c.Null(row) {
 		return nil
 	}
-	x := v.value(c, row)
+	x := c.Doubles[row]
 	if !finite(x) {
-		return unmergeMoments(acc, odd(x), 0, 0)
+		return unmergeMoments(acc, odd(x), 0)
 	}
-	return unmergeMoments(acc, 1, x, 0)
+	return unmergeMoments(acc, 1, x)
 }
 
 func (variance) Merge(acc, from []uint64, _ Heap) error {
@@ -71,16 +67,12 @@ func (variance) Merge(acc, from []uint64, _ Heap) error {
 	return setMoments(acc, join(acc[0], from[0]), mean, squares)
 }
 
-func (variance) Unmerge(acc, from []uint64, _ Heap) error {
-	return unmergeMoments(acc, from[0], math.Float64frombits(from[1]), math.Float64frombits(from[2]))
-}
-
 // noise is what rounding leaves where a sum of squares is taken from one like
 // it, as a part of that: some units in the last place.
 const noise = 0x1p-48
 
-// unmergeMoments is Merge solved for what was there before it.
-func unmergeMoments(acc []uint64, t tally, mean2, squares2 float64) error {
+// unmergeMoments is Merge, of one value, solved for what was there before it.
+func unmergeMoments(acc []uint64, t tally, x float64) error {
 	mean, squares := math.Float64frombits(acc[1]), math.Float64frombits(acc[2])
 	rest := part(acc[0], t)
 	a, b := float64(finiteOnes(rest)), float64(finiteOnes(t))
@@ -88,10 +80,8 @@ func unmergeMoments(acc []uint64, t tally, mean2, squares2 float64) error {
 	case a == 0:
 		mean, squares = 0, 0 // nothing is left: neither is rounding
 	case b > 0:
-		delta := mean - mean2
-		mean += delta * (b / a)
-		delta = mean - mean2
-		left := squares - squares2 - delta*delta*(a*b/(a+b))
+		mean += (mean - x) * (b / a)
+		left := squares - (mean-x)*(mean-x)*(a*b/(a+b))
 		if a == 1 || left < noise*squares {
 			left = 0 // no more than rounding left there, whose root would show
 		}
