@@ -4,20 +4,76 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/leatstream/leat/bench/random/naive"
 )
 
 func (m *maker) flatMap(s *naive.Step, in *naive.Relation) bool {
-	lists := columnsOf(in, naive.Ints, naive.Strs)
-	if in.Table || len(lists) == 0 {
+	if in.Table {
 		return false
 	}
-	s.Unnest, s.As = pick(m, lists...).Name, m.name("e")
-	if m.one(4) {
-		s.As = s.Unnest
+	if s.Unnest = m.list(in, m.one(4)); s.Unnest == nil {
+		return false
+	}
+	s.As = m.name("e")
+	if s.Unnest.Op == "col" && m.one(4) {
+		s.As = s.Unnest.Name
+	} else if s.Unnest.Op == "split" && s.Unnest.Args[0].Op == "col" && m.one(2) {
+		// A column of texts in place of another, never null.
+		if as := s.Unnest.Args[0].Name; !slices.Contains(in.Group, as) && !strings.Contains(as, ".") {
+			s.As = as
+		}
 	}
 	return true
+}
+
+// list makes an expression of a list; nil: there is nothing to make one of.
+// risky ones may fail.
+func (m *maker) list(in *naive.Relation, risky bool) *naive.Expr {
+	leaf := func() *naive.Expr {
+		lists := columnsOf(in, naive.Ints, naive.Strs)
+		if len(lists) > 0 && !m.one(4) {
+			return naive.ColOf(pick(m, lists...))
+		}
+		texts, ints := columnsOf(in, naive.String), columnsOf(in, naive.Int)
+		switch {
+		case len(texts) > 0 && m.one(2):
+			return naive.Call("split", naive.Strs, naive.ColOf(pick(m, texts...)), naive.Lit(pick(m, " ", "a", ":", "ü☃")))
+		case in.Type("n") == naive.Int && m.one(3):
+			return naive.Call("..", naive.Ints, naive.Lit(m.r.Int64N(3)-2), naive.ColOf(naive.Col{Name: "n", Type: naive.Int}))
+		case len(ints) > 0:
+			return naive.Call("list", naive.Ints, naive.ColOf(pick(m, ints...)), naive.Lit(m.r.Int64N(5)), naive.ColOf(pick(m, ints...)))
+		}
+		return nil
+	}
+	l := leaf()
+	if l == nil || m.one(3) {
+		return l
+	}
+	elem := naive.Col{Name: naive.Element, Type: naive.Elem(l.Type)}
+	env := &naive.Relation{Cols: append(slices.Clone(in.Cols), elem, elem, elem)} // an element more often than another column
+	switch m.r.IntN(7) {
+	case 0:
+		return naive.Call("filter", l.Type, l, m.condition(env, risky))
+	case 1:
+		body := m.safe(env, risky)
+		if body.Type == naive.Time {
+			return l
+		}
+		return naive.Call("map", "["+body.Type+"]", l, body)
+	case 2:
+		return naive.Call("take", l.Type, l, naive.Lit(m.r.Int64N(3)))
+	case 3:
+		return naive.Call("reverse", l.Type, l)
+	case 4:
+		return naive.Call("uniq", l.Type, l)
+	}
+	other := leaf()
+	if other == nil || other.Type != l.Type {
+		return l
+	}
+	return naive.Call(pick(m, "concat", "??"), l.Type, l, other)
 }
 
 func (m *maker) branch(s *naive.Step, in *naive.Relation) bool {

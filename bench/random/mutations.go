@@ -50,4 +50,8 @@ var Mutations = []Mutation{
 		Old: "	v, ok := s.quantile(acc, q, h)\n	if !ok {\n		out.SetNull(row)", New: "	if MUTANT {\n		q = min(1, q+0.25)\n	}\n	v, ok := s.quantile(acc, q, h)\n	if !ok {\n		out.SetNull(row)"},
 	{Name: "of writes at one time the first wins", File: "window/aggregate/replica.go", Only: "aggregate",
 		Old: "	if c := bytes.Compare(a.a, b.a); c != 0 {\n", New: "	if c := bytes.Compare(a.a, b.a); c != 0 {\n		if MUTANT {\n			return -c\n		}\n"},
+	{Name: "elements that are equal are one row", File: "operators/flat_map.go", Only: "flat_map",
+		Old: "	for k := range f.texts {\n		r, err", New: "	for k := range f.texts {\n		if MUTANT && k > 0 && f.texts[k] == f.texts[k-1] {\n			continue\n		}\n		r, err"},
+	{Name: "a condition that is null holds of an element", File: "operators/expr/predicate.go", Only: "flat_map",
+		Old: "!c.Null(e) && c.Bools[e]\n", New: "(c.Null(e) && MUTANT || !c.Null(e) && c.Bools[e])\n"},
 }

@@ -182,11 +182,9 @@ func step(b *strings.Builder, t *naive.Step) {
 	if t.TTL > 0 {
 		line("ttl: %dms", t.TTL)
 	}
-	if t.Unnest != "" {
-		line("unnest: %s", t.Unnest)
-		if t.As != "" {
-			line("as: %s", t.As)
-		}
+	if t.Unnest != nil {
+		line("unnest: %s", scalar(t.Unnest))
+		line("as: %s", t.As)
 	}
 	if t.Cases != nil {
 		line("cases:")

@@ -76,17 +76,23 @@ func (e *Expr) String() string {
 		return "(not " + e.Args[0].String() + ")"
 	case "neg":
 		return "(-" + e.Args[0].String() + ")"
+	case "list":
+		return "[" + e.arguments() + "]"
 	case "?:":
 		return "(" + e.Args[0].String() + " ? " + e.Args[1].String() + " : " + e.Args[2].String() + ")"
 	}
 	if len(e.Args) == 2 && !isName(e.Op) || e.Op == "and" || e.Op == "or" {
 		return "(" + e.Args[0].String() + " " + e.Op + " " + e.Args[1].String() + ")"
 	}
+	return e.Op + "(" + e.arguments() + ")"
+}
+
+func (e *Expr) arguments() string {
 	var args []string
 	for _, a := range e.Args {
 		args = append(args, a.String())
 	}
-	return e.Op + "(" + strings.Join(args, ", ") + ")"
+	return strings.Join(args, ", ")
 }
 
 func isName(op string) bool { return op[0] >= 'a' && op[0] <= 'z' }
@@ -113,6 +119,8 @@ func (e *Expr) Eval(v map[string]any) (any, error) {
 		return e.Lit, nil
 	case "and", "or":
 		return e.logic(v)
+	case "filter", "map":
+		return e.over(v)
 	case "?:":
 		c, err := e.Args[0].Eval(v)
 		if err != nil {
@@ -138,6 +146,8 @@ func (e *Expr) Eval(v map[string]any) (any, error) {
 		args = append(args, x)
 	}
 	switch e.Op {
+	case "list":
+		return args, nil
 	case "==", "!=":
 		// nil as a constant tests for null.
 		if e.Args[1].Op == "lit" && e.Args[1].Lit == nil {
@@ -148,6 +158,9 @@ func (e *Expr) Eval(v map[string]any) (any, error) {
 		if a == nil {
 			return nil, nil
 		}
+	}
+	if list, is := e.list(args); is {
+		return list, nil
 	}
 	switch e.Op {
 	case "not":

@@ -16,7 +16,7 @@ func Elem(list string) string { return strings.Trim(list, "[]") }
 func (r *run) flatMap(s *Step, in *Relation) (*Relation, error) {
 	out := *in
 	out.Rows, out.Record, out.Cols = nil, false, slices.Clone(in.Cols)
-	elem := Col{s.As, Elem(in.Type(s.Unnest))}
+	elem := Col{s.As, Elem(s.Unnest.Type)}
 	if i := slices.IndexFunc(out.Cols, func(c Col) bool { return c.Name == s.As }); i >= 0 {
 		out.Cols[i] = elem
 	} else {
@@ -26,7 +26,12 @@ func (r *run) flatMap(s *Step, in *Relation) (*Relation, error) {
 		out.PartKey = nil
 	}
 	for _, row := range in.Rows {
-		list, _ := row.V[s.Unnest].([]any)
+		v, err := s.Unnest.Eval(row.V)
+		if err != nil {
+			r.bad(s.Name, "expression")
+			continue
+		}
+		list, _ := v.([]any)
 		for _, x := range list {
 			one := row
 			one.V, one.Key = maps.Clone(row.V), nil

@@ -104,7 +104,8 @@ type Step struct {
 	Throttle     int64
 	Late         string // "", dead_letter, or the name of a stream
 	TTL          int64
-	Unnest, As   string // flat_map
+	Unnest       *Expr  // flat_map: a list
+	As           string // flat_map: the element's column
 	Cases        []Case // branch
 	Default      string
 	SourceName   string // union
