@@ -96,7 +96,7 @@ func newCounter(spec AggregateSpec) func(*engine.Context) (engine.Operator, erro
 func (c *counter) take(b *engine.Batch, i int32, slot state.Slot, _ engine.Emit) error {
 	c.open()
 	head, _ := c.head.Write(slot)
-	if c.ttl > 0 && head[headRows] > 0 && max(b.Time[i], rowOrigin(b, i)) > behind(int64(head[len(head)-1]), c.ttl) {
+	if c.ttl > 0 && head[headRows] > 0 && reached(b, i) > after(int64(head[len(head)-1]), c.ttl) {
 		was := head[headSent]
 		c.drop(slot)
 		if head, _ = c.head.Write(slot); was > 0 {
@@ -127,7 +127,7 @@ func (c *counter) take(b *engine.Batch, i int32, slot state.Slot, _ engine.Emit)
 		if n == 0 || b.Time[i] > int64(*newest) {
 			*newest = uint64(b.Time[i])
 		}
-		c.due.set(behind(int64(*newest), c.ttl), slot)
+		c.due.set(after(int64(*newest), c.ttl), slot)
 	}
 	c.await(slot)
 	return nil
@@ -156,35 +156,24 @@ func (c *counter) outlive(w int64, budget *engine.Budget, out engine.Emit) (int6
 	}
 	c.open()
 	c.out.begin(out, false)
-	for {
-		slot, found, ok, err := c.due.next(w)
-		if err != nil {
-			return 0, false, err
-		}
-		if !ok {
-			return w, true, c.out.flush()
-		}
-		if !found {
-			continue
-		}
+	done, err := c.due.expire(w, func(slot state.Slot) (end int64, there bool) {
 		head := c.head.Read(slot)
 		if head == nil {
-			continue
+			return 0, false
 		}
-		end := behind(int64(head[len(head)-1]), c.ttl)
-		if end >= w {
-			c.due.set(end, slot)
-			continue
-		}
+		return after(int64(head[len(head)-1]), c.ttl), true
+	}, func(slot state.Slot, end int64) (more bool, err error) {
 		c.drop(slot)
-		if err := c.unsend(slot, end); err != nil {
-			return 0, false, err
-		}
-		if !budget.Take(c.out.rowBytes()) {
-			// The next call goes on: what is due still is.
-			return engine.MinTime, false, c.out.flush()
-		}
+		err = c.unsend(slot, end)
+		return budget.Take(c.out.rowBytes()), err
+	})
+	if err != nil {
+		return 0, false, err
 	}
+	if !done { // the next call goes on: what is due still is
+		w = engine.MinTime
+	}
+	return w, done, c.out.flush()
 }
 
 // unsend deletes downstream what had been sent of a key, at time t.

@@ -80,6 +80,32 @@ func (d *due) next(limit int64) (slot state.Slot, found, ok bool, err error) {
 	return 0, false, false, nil
 }
 
+// expire forgets the keys that ended before limit, the earliest first: ends tells
+// when a key does (there is false: it is gone already), forget drops it and
+// whether there is time for more. done is false where it had not.
+func (d *due) expire(limit int64, ends func(state.Slot) (end int64, there bool), forget func(slot state.Slot, end int64) (more bool, err error)) (done bool, err error) {
+	for {
+		slot, found, ok, err := d.next(limit)
+		if err != nil || !ok {
+			return err == nil, err
+		}
+		if !found {
+			continue
+		}
+		end, there := ends(slot)
+		if !there {
+			continue
+		}
+		if end >= limit {
+			d.set(end, slot)
+			continue
+		}
+		if more, err := forget(slot, end); err != nil || !more {
+			return false, err
+		}
+	}
+}
+
 // follow must be asked before slots are used: where keys have been spilled
 // since, entries by slot mean nothing any more.
 func (d *due) follow(from int64) error {

@@ -215,14 +215,6 @@ func (j *streamTable) keepVersions(key string, was bool, next []byte) error {
 	return j.table.put(key, next)
 }
 
-// after is t + d for d >= 0, at most engine.MaxTime.
-func after(t, d int64) int64 {
-	if s := t + d; s >= t {
-		return s
-	}
-	return engine.MaxTime
-}
-
 // Advance forgets keys that were deleted longer ago than history, by the time
 // of the stream and by that of the table.
 func (j *streamTable) Advance(w int64, budget *engine.Budget, _ engine.Emit) (int64, bool, error) {

@@ -140,7 +140,7 @@ func (j *tableTable) change(port int, key string, b *engine.Batch, i int32, is b
 // over tells whether a key had been forgotten when row i came: what it finds
 // does not depend on when Advance was asked last.
 func (j *tableTable) over(k *both, b *engine.Batch, i int32) bool {
-	return j.ttl > 0 && max(b.Time[i], rowOrigin(b, i)) > after(k.last, j.ttl)
+	return j.ttl > 0 && reached(b, i) > after(k.last, j.ttl)
 }
 
 // keep stores what is known of a key, and when it is to be forgotten.

@@ -284,10 +284,10 @@ func (r *reducer) foldRound(b *engine.Batch, sel []int32, bad func(int32, error)
 func (r *reducer) before(b *engine.Batch, i int32) error {
 	m := &r.foldMemory
 	t, p := b.Time[i], m.prev[i]
-	passed := max(t, rowOrigin(b, i)) // time had got there when the row came
+	now := reached(b, i)
 	if p >= 0 {
 		m.has[i], m.touched[i], m.times[i], m.lasts[i] = m.has[p], m.touched[p], m.times[p], max(m.lasts[p], t)
-		if m.has[i] && r.over(m.lasts[p], passed) {
+		if m.has[i] && r.over(m.lasts[p], now) {
 			m.end(i, m.lasts[p]+r.ttl)
 		}
 		if m.has[i] {
@@ -310,7 +310,7 @@ func (r *reducer) before(b *engine.Batch, i int32) error {
 	if !e.has {
 		return nil
 	}
-	if r.over(e.last, passed) {
+	if r.over(e.last, now) {
 		m.end(i, e.last+r.ttl)
 		return nil
 	}

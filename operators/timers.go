@@ -1,6 +1,10 @@
 package operators
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/leatstream/leat/engine"
+)
 
 // timers tells which keys are due. They are derived from the verb's state, so
 // they are in no format: the verb sets them again when it has been restored.
@@ -77,3 +81,11 @@ func (t *timers) rolledBack() {
 
 // clear forgets all timers.
 func (t *timers) clear() { *t = timers{} }
+
+// after is t + d for d >= 0, at most engine.MaxTime.
+func after(t, d int64) int64 {
+	if s := t + d; s >= t {
+		return s
+	}
+	return engine.MaxTime
+}

@@ -12,8 +12,13 @@ import (
 
 // lives tells that key's row, folded into acc, lives till its ttl from now on.
 func (a *aggregator) lives(acc []uint64, slot state.Slot) {
-	a.due.set(behind(int64(acc[accTime]), a.ttl), slot)
+	a.due.set(after(int64(acc[accTime]), a.ttl), slot)
 }
+
+// reached is how far event time had got when row i came: a key whose end by ttl
+// lies before it was forgotten by then, whether or not Advance has been asked, so
+// that it makes no difference how rows are batched.
+func reached(b *engine.Batch, i int32) int64 { return max(b.Time[i], rowOrigin(b, i)) }
 
 // behind is t + d, at most MaxTime.
 func behind(t, d int64) int64 {
@@ -36,35 +41,24 @@ func (a *aggregator) outlive(w int64, budget *engine.Budget, out engine.Emit) (i
 		return w, true, nil
 	}
 	a.out.begin(engine.MaxTime, false, a.sink(out))
-	for {
-		slot, found, ok, err := a.due.next(w)
-		if err != nil {
-			return 0, false, err
-		}
-		if !ok {
-			return w, true, a.out.flush()
-		}
-		if !found {
-			continue
-		}
+	done, err := a.due.expire(w, func(slot state.Slot) (end int64, there bool) {
 		acc := pane.Read(slot)
 		if acc == nil {
-			continue
+			return 0, false
 		}
-		end := behind(int64(acc[accTime]), a.ttl)
-		if end >= w {
-			a.due.set(end, slot)
-			continue
-		}
+		return after(int64(acc[accTime]), a.ttl), true
+	}, func(slot state.Slot, end int64) (more bool, err error) {
 		// As a group of a table that is empty: what was sent of it is deleted.
 		clear(a.out.acc)
 		a.out.acc[accTime] = uint64(end)
-		if err := a.out.row(a.table.Key(slot), slot, true); err != nil {
-			return 0, false, err
-		}
-		if !budget.Take(a.out.rowBytes()) {
-			// The next call goes on: what is due still is.
-			return engine.MinTime, false, a.out.flush()
-		}
+		err = a.out.row(a.table.Key(slot), slot, true)
+		return budget.Take(a.out.rowBytes()), err
+	})
+	if err != nil {
+		return 0, false, err
 	}
+	if !done { // the next call goes on: what is due still is
+		w = engine.MinTime
+	}
+	return w, done, a.out.flush()
 }
