@@ -1,7 +1,6 @@
 package operators
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -507,17 +506,14 @@ func (a *alerter) RolledBack() { a.timers.rolledBack() }
 // Recovered sets the timers of all keys that wait for something.
 func (a *alerter) Recovered() error {
 	a.timers.clear()
-	var failed error
-	err := a.store.each(func(key string, value []byte) bool {
+	return a.store.each(func(key string, value []byte) error {
 		f, err := decodeFiring(value)
 		if err != nil {
-			failed = err
-			return false
+			return err
 		}
 		if silent, free := a.due(&f); min(silent, free) < engine.MaxTime {
 			a.timers.set(min(silent, free), key)
 		}
-		return true
+		return nil
 	})
-	return errors.Join(err, failed)
 }

@@ -314,18 +314,12 @@ func (g *alertGrouper) RolledBack() { g.timers.rolledBack() }
 // Recovered sets the timers of all groups.
 func (g *alertGrouper) Recovered() error {
 	g.timers.clear()
-	var failed error
-	err := g.store.each(func(key string, value []byte) bool {
+	return g.store.each(func(key string, value []byte) error {
 		b, err := decodeBundle(value)
 		if err != nil {
-			failed = err
-			return false
+			return err
 		}
 		g.timers.set(b.due, key)
-		return true
+		return nil
 	})
-	if err == nil {
-		err = failed
-	}
-	return err
 }

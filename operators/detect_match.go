@@ -420,18 +420,14 @@ func (d *detector) RolledBack() {
 // Recovered finds the rows that wait and the deadlines.
 func (d *detector) Recovered() error {
 	d.due.clear()
-	good := true
-	err := d.store.each(func(key string, value []byte) bool {
+	if err := d.store.each(func(key string, value []byte) error {
 		all, ok := d.readOpen(view(value))
-		if good = ok && len(all) > 0; good {
-			d.due.set(all[0].start.time+d.within+1, key)
+		if !ok || len(all) == 0 {
+			return errOpen
 		}
-		return good
-	})
-	if !good {
-		err = errOpen
-	}
-	if err != nil {
+		d.due.set(all[0].start.time+d.within+1, key)
+		return nil
+	}); err != nil {
 		return err
 	}
 	return d.order.recovered()

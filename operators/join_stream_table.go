@@ -273,20 +273,14 @@ func (j *streamTable) Recovered() error {
 	}
 	j.deleted.clear()
 	j.now = engine.MinTime
-	var failed error
-	err := j.table.each(func(key string, history []byte) bool {
+	return j.table.each(func(key string, history []byte) error {
 		at, is, _, _, err := nextVersion(history[1:])
 		j.now = max(j.now, at)
 		if err == nil && !is {
 			j.deleted.set(after(at, j.history), key)
 		}
-		failed = err
-		return err == nil
+		return err
 	})
-	if err == nil {
-		err = failed
-	}
-	return err
 }
 
 var (

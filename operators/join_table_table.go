@@ -208,19 +208,13 @@ func (j *tableTable) Recovered() error {
 		return nil
 	}
 	j.due.clear()
-	var failed error
-	err := j.table.each(func(key string, stored []byte) bool {
+	return j.table.each(func(key string, stored []byte) error {
 		k, err := decodeBoth(stored)
 		if err == nil {
 			j.due.set(j.end(&k), key)
 		}
-		failed = err
-		return err == nil
+		return err
 	})
-	if err == nil {
-		err = failed
-	}
-	return err
 }
 
 var (

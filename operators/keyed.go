@@ -1,6 +1,8 @@
 package operators
 
 import (
+	"errors"
+
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/state"
 )
@@ -98,12 +100,15 @@ func (k *keyed) clear(slot state.Slot) {
 	}
 }
 
-// each calls fn for all keys in order, until it returns false. fn may put and
-// remove keys that it was given. Both arguments are valid during the call only.
-func (k *keyed) each(fn func(key string, value []byte) bool) error {
-	return k.table.Scan(k.family, k.end-1, k.end, "", func(key string, acc func(int64) []uint64) bool {
-		return fn(key, k.table.Get(acc(k.end)[0]))
+// each calls fn for all keys in order, until it fails. fn may put and remove keys
+// that it was given. Both arguments are valid during the call only.
+func (k *keyed) each(fn func(key string, value []byte) error) error {
+	var failed error
+	err := k.table.Scan(k.family, k.end-1, k.end, "", func(key string, acc func(int64) []uint64) bool {
+		failed = fn(key, k.table.Get(acc(k.end)[0]))
+		return failed == nil
 	})
+	return errors.Join(err, failed)
 }
 
 // hold copies bytes to where they live until the transaction has ended: for

@@ -122,20 +122,15 @@ func (o *ordered) read(p place, text string) error {
 // recovered finds the rows that wait.
 func (o *ordered) recovered() error {
 	o.heap, o.taken = o.heap[:0], o.taken[:0]
-	bad := false
-	err := o.store.each(func(key string, _ []byte) bool {
-		if bad = len(key) != 16; bad {
-			return false
+	return o.store.each(func(key string, _ []byte) error {
+		if len(key) != 16 {
+			return errors.New("the key of a row that waits for the watermark does not decode")
 		}
 		p := place{int64(u64(key) ^ 1<<63), u64(key[8:])}
 		o.heap.push(p)
 		o.number = max(o.number, p.number+1)
-		return true
+		return nil
 	})
-	if bad {
-		err = errors.New("the key of a row that waits for the watermark does not decode")
-	}
-	return err
 }
 
 func (o *ordered) committed() { o.taken = o.taken[:0] }

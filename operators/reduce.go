@@ -339,11 +339,10 @@ func (r *reducer) Recovered() error {
 	r.due.clear()
 	clear(r.pending)
 	r.changed = r.changed[:0]
-	good := true
-	err := r.store.each(func(key string, value []byte) bool {
+	err := r.store.each(func(key string, value []byte) error {
 		e, ok := readReduced(view(value))
-		if good = ok; !ok {
-			return false
+		if !ok {
+			return errReduced
 		}
 		if e.has && r.ttl > 0 {
 			r.due.set(e.last+r.ttl+1, key)
@@ -351,11 +350,8 @@ func (r *reducer) Recovered() error {
 		if e.has != e.wasSent || e.row != e.sent {
 			r.await(key)
 		}
-		return true
+		return nil
 	})
-	if !good {
-		err = errReduced
-	}
 	if err == nil && r.order != nil {
 		err = r.order.recovered()
 	}

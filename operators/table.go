@@ -210,19 +210,13 @@ func (t *tableSource) Recovered() error {
 		return nil
 	}
 	t.gone.due.clear()
-	var failed error
-	err := t.table.each(func(key string, stored []byte) bool {
+	return t.table.each(func(key string, stored []byte) error {
 		n, err := t.decode(stored)
 		if err == nil && !n.is {
 			t.gone.due.set(after(n.at, t.history), key)
 		}
-		failed = err
-		return err == nil
+		return err
 	})
-	if err == nil {
-		err = failed
-	}
-	return err
 }
 
 var (

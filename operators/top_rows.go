@@ -263,40 +263,35 @@ func (r *topRows) recovered(byPosition bool, valid func(by string) bool) error {
 	clear(r.groups)
 	clear(r.ends)
 	r.undo = r.undo[:0]
-	good := true
-	err := r.store.each(func(key string, value []byte) bool {
+	return r.store.each(func(key string, value []byte) error {
 		n, w := binary.Uvarint(head(key))
 		e, ok := readTopRow(view(value))
-		if good = ok && w > 0 && n <= uint64(len(key)-w) && (!r.windows || n >= 16); !good {
-			return false
+		if !ok || w <= 0 || n > uint64(len(key)-w) || r.windows && n < 16 {
+			return errTopRow
 		}
 		g := r.group(key[w : w+int(n)])
 		id := key[w+int(n):]
 		if e.has {
-			if good = valid(e.by); !good {
-				return false
+			if !valid(e.by) {
+				return errTopRow
 			}
 			g.order.insert(e.by + id)
 		}
 		if !e.sent {
-			return true
+			return nil
 		}
 		id = strings.Clone(id)
 		if !byPosition {
 			g.sent = append(g.sent, id)
-			return true
+			return nil
 		}
-		if good = e.rank > 0 && e.rank <= maxTop; !good {
-			return false
+		if e.rank <= 0 || e.rank > maxTop {
+			return errTopRow
 		}
 		for int64(len(g.sent)) < e.rank {
 			g.sent = append(g.sent, "")
 		}
 		g.sent[e.rank-1] = id
-		return true
+		return nil
 	})
-	if !good {
-		err = errTopRow
-	}
-	return err
 }
