@@ -80,13 +80,13 @@ export function because(t) {
 // [{name, value, text, warn}], for the bar and for who asks what it means.
 export function completeness(t, { clock, past = false }) {
   const count = (n, one) => n.toLocaleString() + ' ' + (n === 1 ? one : one + 's');
-  const facts = [{ name: 'complete to', value: t.ended ? 'the end' : t.watermark == null ? '–' : clock(t.watermark), shown: true,
+  const facts = [{ name: 'complete to', value: t.known && t.ended ? 'the end' : t.watermark == null ? '–' : clock(t.watermark), shown: true,
     text: 'Every window up to this time is closed: its number is final, but for rows that come late. Later ones are still being counted: dashed lines, hollow dots.' }];
   facts.push({ name: 'behind', shown: !past, warn: t.lag > 60000 && !t.idle,
     value: !t.known ? '–' : t.ended || (t.idle && !t.records) ? 'nothing' : since(t.lag) + (t.records ? ` · ${count(t.records, 'row')}` : ''),
     text: 'How far the pipeline is behind what has been sent to it, in time and in rows that wait.' });
-  facts.push({ name: 'late', shown: !past || t.known, value: count(t.late, 'row'), text: 'Came after their window was closed, and are in no number here.' });
-  facts.push({ name: 'dropped', shown: !past || t.known, value: count(t.dropped, 'row'), text: 'Could not be used (broken, or out of range) and are in no number here. Where the pipeline keeps them they are on the operators’ page.' });
+  facts.push({ name: 'late', shown: !past || t.known, value: t.known ? count(t.late, 'row') : '–', text: 'Came after their window was closed, and are in no number here.' });
+  facts.push({ name: 'dropped', shown: !past || t.known, value: t.known ? count(t.dropped, 'row') : '–', text: 'Could not be used (broken, or out of range) and are in no number here. Where the pipeline keeps them they are on the operators’ page.' });
   facts.push({ name: 'not shown', shown: t.rest > 0, warn: true, value: count(t.rest, 'row'), text: 'There are more keys than the view may hold (max_keys): these rows are left out.' });
   facts.push({ name: 'held back by', shown: !past && (t.stalled.length > 0 || (t.holding !== '' && !t.idle && !t.ended)), warn: t.stalled.length > 0,
     value: t.stalled.length ? tasks(t.stalled) + ', not heard' : t.holding, text: 'What everything waits for: “complete to” goes on when this does.' });

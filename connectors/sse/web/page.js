@@ -137,6 +137,9 @@ class Page {
   }
 
   unavailable(answer) {
+    const known = answer != null && [401, 403, 404].includes(answer.status); // there is nothing to show, nor to steer
+    document.body.classList.toggle('nothing', known);
+    if (known) document.getElementById('title').textContent = this.pipeline;
     if (answer?.status === 404) return this.say(`There is no dashboard “${this.pipeline}” here.`, element('a', { href: '/', text: 'All dashboards' }));
     if (answer?.status === 401 || answer?.status === 403) {
       this.say(answer.status === 401 ? 'Sign in to see this dashboard.' : 'You may not see this dashboard.', this.session.link(answer.status === 401 ? 'Sign in' : 'Sign in as somebody else'));
@@ -280,7 +283,10 @@ class Page {
     let held = 0;
     for (const s of this.streams.values()) if (s.frozen) held += s.store.updates - s.frozen.updates;
     const { on, at, speed, playing } = this.past;
-    this.bar.show(truth, { paused: this.paused, held, now, past: on ? { at, speed, playing } : null });
+    // Paused, the numbers shown are as complete as they were then.
+    const frozen = this.paused && !on ? [...this.streams.values()].map((s) => s.frozen?.watermark).filter((w) => w != null) : [];
+    if (frozen.length) truth.watermark = Math.min(...frozen);
+    this.bar.show(truth, { paused: this.paused, pausedAt: this.pausedAt, held, now, past: on ? { at, speed, playing } : null });
     document.body.classList.toggle('unsure', !on && !['live', 'catching up', 'connecting'].includes(truth.state));
     document.body.classList.toggle('loading', this.past.loading);
     this.scrolling = !this.still && !this.paused && !on && truth.state === 'live' && !document.hidden;

@@ -11,6 +11,7 @@ import { Store } from './store.js';
 import { speeds } from './url.js';
 
 const least = 300000; // ms that a timeline covers at least
+const patience = 3000; // ms that the timeline waits for all views to be here
 const settle = 250; // ms that a dragged thumb must rest before rows are asked for
 
 export class Past {
@@ -39,6 +40,10 @@ export class Past {
     this.label = element('output', {});
     this.live = element('button', { type: 'button', class: 'primary', text: 'Back to live', title: 'l', on: { click: () => this.leave() } });
     this.lead = element('span', { class: 'lead', text: 'Look back' });
+    this.began = this.page.now();
+    this.track.inert = true; // until it is known how far back one may look
+    this.back10.disabled = this.play.hidden = this.pace.hidden = this.live.hidden = true;
+    this.label.textContent = 'now';
     this.el.append(this.lead, this.back10, this.play, this.pace, this.track, this.label, this.live);
     this.track.addEventListener('pointerdown', (e) => {
       if (e.button) return;
@@ -69,8 +74,11 @@ export class Past {
 
   // offer shows the timeline where some view can be shown as it was.
   offer() {
+    const streams = [...this.page.streams.values()];
+    if (!streams.some((s) => s.store.ready) || !streams.every((s) => s.store.ready) && this.page.now() - this.began < patience) return;
+    this.track.inert = this.back10.disabled = false;
     let exact = 0, span = 0;
-    for (const { store } of this.page.streams.values()) {
+    for (const { store } of streams) {
       const h = store.hello;
       if (!(h?.replay_ms > 0)) continue;
       exact = Math.max(exact, h.replay_ms);
@@ -79,7 +87,7 @@ export class Past {
     this.reach = exact;
     // No longer than there is something to see: the first half hour of a
     // pipeline does not need a timeline of a day.
-    const begins = beginning([...this.page.streams.values()].map((s) => s.store));
+    const begins = beginning(streams.map((s) => s.store));
     this.span = begins == null ? span : Math.min(span, Math.max(least, (this.page.time() - begins) * 1.05));
     this.el.hidden = !span || this.page.state.kiosk && !this.on;
     if (span && this.page.state.at != null && !this.on) this.seek(this.page.state.at);
@@ -225,7 +233,7 @@ export class Past {
 
   // show draws the timeline; called each second, too.
   show() {
-    const now = this.page.time(), at = this.at ?? now;
+    const now = this.page.time(), at = this.at ?? this.page.pausedAt ?? now;
     const share = (t) => Math.max(0, Math.min(1, 1 - (now - t) / this.span)) * 100 + '%';
     this.el.classList.toggle('on', this.on);
     this.lead.hidden = this.on;
@@ -238,13 +246,13 @@ export class Past {
     this.pace.value = String(this.speed);
     this.thumb.style.left = share(at);
     this.zone.style.left = share(now - this.reach);
-    const text = this.on ? `${clock(at)} · ${since(now - at)} ago${this.loading ? ' …' : this.final ? ' · final values' : ''}` : 'now';
+    const text = this.on ? `${clock(at)} · ${since(now - at)} ago${this.loading ? ' …' : this.final ? ' · final values' : ''}` : at < now - 1000 ? since(now - at) + ' ago' : 'now';
     if (this.label.textContent !== text) this.label.textContent = text;
     this.label.title = this.on ? (this.final ? 'Of that time only the final numbers of closed windows are known' : 'Every number as it was shown at that time') : 'Drag the timeline to look back';
     this.track.setAttribute('aria-valuemin', String(Math.round((now - this.span) / 1000)));
     this.track.setAttribute('aria-valuemax', String(Math.round(now / 1000)));
     this.track.setAttribute('aria-valuenow', String(Math.round(at / 1000)));
-    this.track.setAttribute('aria-valuetext', this.on ? `${clock(at)}, ${since(now - at)} ago` : 'now');
+    this.track.setAttribute('aria-valuetext', this.on ? `${clock(at)}, ${since(now - at)} ago` : text);
     this.tick(now);
   }
 

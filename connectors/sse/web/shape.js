@@ -77,7 +77,7 @@ const point = (x, cell) => cell.text ? { x, y: cell.value, open: cell.open, exac
 
 // timeseries gives a line for each value of the series columns:
 //   {lines: [{name, points: [{x, y, open}]}], hidden, first, last}
-// with the top lines by their newest value, x being the window's end.
+// with the top lines, the highest first, x being the window's end.
 export function timeseries(store, panel, top = 8) {
   const how = combineOf(panel);
   const by = panel.series ? [].concat(panel.series) : keysOf(store.hello);
@@ -98,12 +98,15 @@ export function timeseries(store, panel, top = 8) {
   const lines = [];
   for (const [name, cells] of groups) {
     const points = [...cells].map(([x, c]) => point(x, c)).sort((a, b) => a.x - b.x);
-    // Rank by the recent mean, so that lines do not swap places at each window.
+    // Rank by the recent mean, so that lines do not swap places at each window:
+    // those far from zero are shown, and stand in the legend as in the chart.
     const recent = points.slice(-20);
-    lines.push({ name, points, rank: recent.reduce((s, p) => s + Math.abs(p.y ?? 0), 0) / recent.length });
+    const mean = (of) => recent.reduce((s, p) => s + of(p.y ?? 0), 0) / recent.length;
+    lines.push({ name, points, rank: mean(Math.abs), mean: mean(Number) });
   }
-  lines.sort((a, b) => b.rank - a.rank || (a.name < b.name ? -1 : 1));
-  return { lines: lines.slice(0, top), hidden: Math.max(0, lines.length - top), first, last };
+  const down = (rank) => (a, b) => b[rank] - a[rank] || (a.name < b.name ? -1 : 1);
+  const shown = lines.sort(down('rank')).slice(0, top).sort(down('mean'));
+  return { lines: shown, hidden: lines.length - shown.length, first, last };
 }
 
 // stat gives one number over time: [{x, y, open}], closed windows and the

@@ -45,7 +45,7 @@ export class TruthBar {
 
   // show takes judge's answer, what a paused page holds back, and, of a page
   // that shows the past, {at, speed, exact, playing}.
-  show(t, { paused, held, past, now }) {
+  show(t, { paused, pausedAt, held, past, now }) {
     const state = past ? 'replay' : paused && t.state === 'live' ? 'paused' : t.state;
     if (this.state !== state) {
       this.state = state;
@@ -57,7 +57,7 @@ export class TruthBar {
     const again = [left > 0 ? `again in ${left} s` : '', news].filter(Boolean).join(' · ');
     text(this.count, {
       stale: since(t.age),
-      paused: held ? `+${held.toLocaleString()} ${held === 1 ? 'update' : 'updates'}` : '',
+      paused: clock(pausedAt) + (held ? ` · +${held.toLocaleString()} ${held === 1 ? 'update' : 'updates'}` : ''),
       replay: past ? clock(past.at) + (past.playing ? ` ×${past.speed}` : '') : '',
       reconnecting: again, full: again,
       offline: news, 'signed out': news,

@@ -47,6 +47,11 @@ test('names decide how values are put together', () => {
   assert.equal(stat(s, { value: 'avg_x' })[0].y, 2);
 });
 
+test('timeseries: those far from zero are shown, the highest first', () => {
+  const s = windowed([['a', -9], ['b', 1], ['c', -2], ['d', 5]].map(([k, n]) => ({ _key: k, country: k, window_end: 10000, n })));
+  assert.deepEqual(timeseries(s, { value: 'n', series: 'country' }, 3).lines.map((l) => l.name), ['d', 'c', 'a']);
+});
+
 test('topk: the newest closed window, greatest first, ties by name', () => {
   const t = topk(windowed(rows), { value: 'n', by: 'country' }, 1);
   assert.deepEqual(t, { at: 20, items: [{ name: 'FR', value: 9 }], rest: 1 });

@@ -31,6 +31,14 @@ test('all is well: live, how far, and no sentence', () => {
   assert.deepEqual(said, { 'complete to': '22:13:20', behind: '0.9 s', late: '0 rows', dropped: '0 rows' });
 });
 
+test('before the first mark nothing is claimed: no zeros, no end', () => {
+  const store = new Store();
+  store.apply('hello', { view: 'p/v', epoch: 'e', now: start }, start);
+  const said = (t) => completeness(t, { clock: String }).filter((f) => f.shown).map((f) => f.value);
+  assert.deepEqual(said(judge([{ client: { state: 'catching up' }, store }], start)), ['–', '–', '–', '–']);
+  assert.deepEqual(said(judge([], start)), ['–', '–', '–', '–']);
+});
+
 test('a task that stalls is named, and so are its rows', () => {
   const p = page({ stalled: [3], age_ms: 7000 });
   const t = p.look();
