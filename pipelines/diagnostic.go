@@ -6,6 +6,7 @@ import (
 	"io"
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // Diagnostic is one finding in a pipeline file: what is wrong, where, and what
@@ -77,12 +78,23 @@ func (d Diagnostic) write(b *bufio.Writer, color bool) {
 	fmt.Fprintf(b, "%s: %s: %s\n", d.place(), paint(hue, string(d.Severity)+"["+d.Code+"]"), d.Text)
 	if d.Line > 0 && strings.TrimSpace(d.Source) != "" {
 		gutter := fmt.Sprintf("%5d | ", d.Line)
-		fmt.Fprintf(b, "%s%s\n", paint("2", gutter), strings.TrimRight(d.Source, " \t"))
+		fmt.Fprintf(b, "%s%s\n", paint("2", gutter), printable(strings.TrimRight(d.Source, " \t")))
 		fmt.Fprintf(b, "%s%s%s\n", paint("2", "      | "), indentTo(d.Source, d.Column), paint(hue, "^"))
 	}
 	if d.Hint != "" {
 		fmt.Fprintf(b, "      %s %s\n", paint("36", "="), d.Hint)
 	}
+}
+
+// printable puts a mark for each character that a terminal would obey, and for
+// each byte that is none.
+func printable(line string) string {
+	return strings.Map(func(r rune) rune {
+		if isControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, line)
 }
 
 // indentTo gives white space as wide as the line before column, tabs kept, so

@@ -61,3 +61,20 @@ func document(t *testing.T, d *datadriven.TestData) string {
 	t.Fatalf("unknown case %q", d.Cmd)
 	return ""
 }
+
+// What a file has of control characters is named, and never reaches the
+// terminal as it is.
+func TestControlCharacterOfAFileStaysThere(t *testing.T) {
+	_, found := LoadBytes("p.yaml", []byte("version: 1\nname: \x1b[31mred\n"), func(string) (string, bool) { return "", false })
+	var b strings.Builder
+	if err := found.Write(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	want := "p.yaml:2:7: error[syntax]: the character \\x1b cannot stand in YAML\n" +
+		"    2 | name: \ufffd[31mred\n" +
+		"      |       ^\n" +
+		"      = take it out, or write it as an escape in a text in double quotes\n"
+	if b.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -84,6 +85,12 @@ func plainWords(line, column int, source, problem string) (int, int, string, str
 		first = runes[column-1]
 	}
 	switch {
+	case strings.Contains(problem, "control characters are not allowed"):
+		if at := strings.IndexFunc(source, isControl); at >= 0 {
+			column = utf8.RuneCountInString(source[:at]) + 1
+			what := strings.Trim(strconv.QuoteRune([]rune(source[at:])[0]), "'")
+			return line, column, "the character " + what + " cannot stand in YAML", "take it out, or write it as an escape in a text in double quotes"
+		}
 	case first == '!' || first == '&' || first == '*':
 		what := map[rune]string{'!': "a tag", '&': "an anchor", '*': "an alias"}[first]
 		return line, column, fmt.Sprintf("to YAML a leading %c is %s", first, what), "quote the text"
@@ -101,11 +108,22 @@ func plainWords(line, column int, source, problem string) (int, int, string, str
 		return line, column, "this line does not fit into the block above it", "check its indentation, and quotes or brackets before it"
 	case strings.Contains(problem, "could not find expected ':'"):
 		return line, column, "a key without its `:`", "write `key: value`, and check the indentation"
+	case strings.Contains(problem, "did not find expected node content"):
+		return line, column, "a value is missing before this", "close every bracket in its turn, and quote a text that begins with `,`, `]` or `}`"
+	case strings.Contains(problem, "found unknown escape character"):
+		return line, column, "in double quotes \\ begins an escape, and this is none", "write \\\\, or use single quotes: '…'"
+	case strings.Contains(problem, "block sequence entries are not allowed"):
+		return line, column, "a list cannot begin with `- ` behind `key:`", "begin it on a line of its own, or write [a, b]"
+	case strings.Contains(problem, "did not find expected comment or line break"):
+		return line, column, "behind | or > the line has to end", "begin the text on the next line, indented"
 	case strings.Contains(problem, "did not find expected ','"):
 		return line, column, "a `,` or the closing bracket is missing here", "quote texts that contain brackets, commas or `: `"
 	}
 	return line, column, problem, ""
 }
+
+// isControl tells of the characters that a terminal would obey.
+func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' }
 
 // explainAnchor places an alias whose anchor does not exist.
 func explainAnchor(data []byte, name string) (line, column int, text, hint string) {
