@@ -174,7 +174,8 @@ type ViewSpec struct {
 	MaxKeys      int           `json:"max_keys"`
 	Refresh      time.Duration `json:"refresh"`
 	ResumeWindow time.Duration `json:"resume_window"`
-	Replay       time.Duration `json:"replay"` // how far back every frame can be shown as it was
+	Replay       time.Duration `json:"replay"`          // how far back every frame can be shown as it was
+	Reach        time.Duration `json:"reach,omitempty"` // how long before its window's end, at most, a row may have been appended; 0: not known
 	Generation   int           `json:"generation"`
 	Tasks        int           `json:"tasks"` // partitions of the view topic
 	Dashboard    []byte        `json:"-"`

@@ -80,7 +80,7 @@ func describeTopology(topo *engine.Topology) string {
 		}
 	}
 	for _, v := range topo.Views {
-		fmt.Fprintf(&b, "view %s key %v windowed %v stream %v history %s\n", v.Name, v.KeyColumns, v.Windowed, v.Stream, formatDuration(v.History))
+		fmt.Fprintf(&b, "view %s key %v windowed %v stream %v history %s reach %s\n", v.Name, v.KeyColumns, v.Windowed, v.Stream, formatDuration(v.History), formatDuration(v.Reach))
 	}
 	return b.String()
 }

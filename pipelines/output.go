@@ -165,7 +165,7 @@ func (b *builder) sseSink(n *engine.NodeSpec, s *Sink, in *stream, schema *engin
 	v := engine.ViewSpec{
 		Name: b.p.Name.Text + "/" + s.Name.Text, Pipeline: b.p.Name.Text, Sink: s.Name.Text, Topic: viewTopic(b.p.Name.Text, s.Name.Text),
 		KeyColumns: in.identity(), Windowed: in.windowed, History: s.SSE.History, MaxRows: s.SSE.MaxRows, MaxKeys: s.SSE.MaxKeys,
-		Refresh: s.SSE.Refresh, ResumeWindow: s.SSE.ResumeWindow, Replay: s.SSE.Replay, Generation: b.topo.Generation,
+		Refresh: s.SSE.Refresh, ResumeWindow: s.SSE.ResumeWindow, Replay: s.SSE.Replay, Reach: b.reach(in), Generation: b.topo.Generation,
 	}
 	// A filter over a source has no group, and its rows no identity; so have the
 	// rows of a rekey, whose key is not theirs alone.
@@ -208,9 +208,9 @@ func viewConfigs(v engine.ViewSpec) map[string]string {
 	if v.Replay > 0 {
 		c["min.compaction.lag.ms"] = milliseconds(v.Replay)
 	}
-	if v.Windowed || v.Stream {
+	if v.Stream || v.Windowed && v.Reach > 0 { // else compaction alone takes what was deleted
 		c["cleanup.policy"] = "compact,delete"
-		c["retention.ms"] = milliseconds(max(v.History, v.Replay) + v.ResumeWindow + 24*time.Hour)
+		c["retention.ms"] = milliseconds(max(v.Reach+v.History, v.Replay) + v.ResumeWindow + 24*time.Hour)
 	}
 	return c
 }

@@ -132,6 +132,19 @@ func newCalendar(s Spec) Assigner {
 	return c
 }
 
+// Longest bounds the distance from a row to the end of a window that it is in, in
+// ms: the size, or a session's gap, behind whose last row it ends. 0 where windows
+// are not of time, or are those of the input (same).
+func (s Spec) Longest() int64 {
+	if s.Kind == "" || s.Kind == "count" || s.Kind == "same" {
+		return 0
+	}
+	if s.Zone == "" {
+		return max(s.Size, s.Gap)
+	}
+	return most(lengthOf(s.Size, s.SizeUnit)) + dayMs/24*2 // clocks change within it
+}
+
 // most and least bound how long a span of the calendar is, in ms.
 func most(l length) int64 {
 	return l.n * [...]int64{1, dayMs, 31 * dayMs}[l.kind]

@@ -15,7 +15,7 @@ import (
 // Time travel: the view's topic is read again, by append time, into a table of
 // the client's own, whose clock runs at the speed asked for.
 //
-//	log start            from              clock            to
+//	what may count       from              clock            to
 //	────┬───────────────────┬──────────────────┬──────────────┬──▶ append time
 //	    └ folded at once ───┘ snapshot   delta…│              done
 //	          ◀── final values ──┤ now - replay ├── every frame as it was ──▶

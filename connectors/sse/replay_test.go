@@ -44,6 +44,7 @@ func (m *memory) Fetch(_ context.Context, _ engine.Topic, at map[engine.Partitio
 				r.Keys, r.Values = append(r.Keys, rec.key), append(r.Values, rec.value)
 				r.Offsets, r.Times = append(r.Offsets, rec.off), append(r.Times, rec.at)
 				r.Next = engine.Offset(rec.off + 1)
+				m.fetched++
 			}
 		}
 		if r.Len() == 0 && m.next[p] > int64(from) {
@@ -130,25 +131,39 @@ func TestReplayShowsEveryFrameAsItWas(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("SEED=%d", seed)
-	for _, windowed := range []bool{false, true} {
+	for _, kind := range []string{"table", "windows", "stream"} {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			spec := boardSpec(2)
+			windowed := kind == "windows"
 			spec.Replay, spec.Windowed, spec.History, spec.ResumeWindow = time.Hour, windowed, time.Minute, 20*time.Second
+			if windowed {
+				spec.Reach = 30 * time.Second // as far ahead as ends are below
+			}
+			if kind == "stream" {
+				spec.Stream, spec.KeyColumns, spec.MaxRows = true, nil, 20
+			}
 			topic := newMemory(2)
 			w := newWorld(t, topic, Options{}, spec)
 			defer w.stop()
 			began := time.Now().UnixMilli()
-			for range 3000 {
+			for n := range 3000 {
 				pass(time.Duration(rnd.IntN(200)) * time.Millisecond)
 				now := time.Now().UnixMilli()
 				part := rnd.IntN(6) / 5
 				end := (now + int64(rnd.IntN(60_000)) - 30_000) / 10_000 * 10_000
 				key := fmt.Sprintf("k%d-%d", part, rnd.IntN(40))
-				if windowed {
+				switch kind {
+				case "windows":
 					key = fmt.Sprintf("k%d-%d-%d", part, rnd.IntN(4), end)
+				case "stream":
+					key = fmt.Sprintf("orders/%d/%d", part, n)
 				}
-				switch rnd.IntN(10) {
+				what := rnd.IntN(10)
+				if kind == "stream" && rnd.IntN(10) > 0 { // its rows are far apart
+					what = 0
+				}
+				switch what {
 				case 0:
 					topic.mark(part, now-int64(3000*part))
 				case 1:
@@ -177,7 +192,7 @@ func TestReplayShowsEveryFrameAsItWas(t *testing.T) {
 					last = ms
 					want, got := shownRows(topic.asOf(spec, ms)), out.rows
 					if !maps.Equal(got, want) {
-						t.Fatalf("windowed %v, speed %g, %d ms after from: %d rows, want %d\n%v\n%v", windowed, speed, ms-p.from, len(got), len(want), got, want)
+						t.Fatalf("%s, speed %g, %d ms after from: %d rows, want %d\n%v\n%v", kind, speed, ms-p.from, len(got), len(want), got, want)
 					}
 				}
 				out = &watcher{client: client{rows: map[string]string{}}, at: check}
@@ -191,6 +206,72 @@ func TestReplayShowsEveryFrameAsItWas(t *testing.T) {
 					t.Errorf("%d ms at speed %g took %.1f s, want %.1f", p.to-p.from, speed, took, want)
 				}
 			}
+		})
+	}
+}
+
+// Of an hour's log a replay reads what can matter: of windows those that were not
+// gone, of streams the newest rows, however many marks lie between them; of a
+// table all until its end. What was appended after to is never read.
+func TestReplayReadsWhatMatters(t *testing.T) {
+	for _, c := range []struct {
+		kind        string
+		from, to    time.Duration
+		least, most int
+	}{
+		{"windows", 50 * time.Minute, 51 * time.Minute, 2 * 180, 2*180 + 60}, // 60 s of history, 60 s of a window, and the minute; the marks of some seconds twice
+		{"windows", 5 * time.Minute, 5 * time.Minute, 2 * 120, 2*120 + 60},
+		{"windows of a silent task", 50 * time.Minute, 50 * time.Minute, 2 * 3000, 3 * 3600},
+		{"windows of who knows what", 50 * time.Minute, 51 * time.Minute, 2 * 3060, 2*3060 + 60},
+		{"stream", 50 * time.Minute, 51 * time.Minute, 2*100 + 2*60, 4*100 + 2*60 + 60}, // 10 rows among 100 records; as much again to find them
+		{"table", 50 * time.Minute, 51 * time.Minute, 2 * 3060, 2*3060 + 10},
+	} {
+		t.Run(c.kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				spec := boardSpec(1)
+				spec.Replay, spec.History = 2*time.Hour, time.Minute
+				switch {
+				case c.kind == "stream":
+					spec.Stream, spec.KeyColumns, spec.MaxRows = true, nil, 10
+				case strings.HasPrefix(c.kind, "windows"):
+					spec.Windowed, spec.Reach = true, time.Minute
+				}
+				if c.kind == "windows of who knows what" {
+					spec.Reach = 0
+				}
+				topic := newMemory(1)
+				w := newWorld(t, topic, Options{}, spec)
+				defer w.stop()
+				began := time.Now()
+				for i := range 3600 { // a record and a mark each second
+					now := time.Now().UnixMilli()
+					switch {
+					case c.kind == "stream" && i%5 > 0:
+						topic.put(0, markKey(0), string(mark{At: now}.encode()))
+					case c.kind == "stream":
+						topic.put(0, fmt.Sprint("orders/0/", i), fmt.Sprintf(`{"n":%d}`, i))
+					default:
+						end := (now/60_000 + 1) * 60_000
+						topic.put(0, fmt.Sprint("k", end), fmt.Sprintf(`{"n":%d,"window_end":%d}`, i, end))
+					}
+					if c.kind != "windows of a silent task" || i < 60 {
+						topic.mark(0, now)
+					} else {
+						topic.put(0, fmt.Sprint("k", i), `{"n":1,"window_end":1}`)
+					}
+					pass(time.Second)
+				}
+				p := &past{from: began.Add(c.from).UnixMilli(), to: began.Add(c.to).UnixMilli(), speed: 1000}
+				topic.fetched = 0
+				out := w.travel(spec.Name, filter{}, p, nil)
+				read := topic.fetched
+				if want := shownRows(topic.asOf(spec, p.to)); !maps.Equal(out.rows, want) || len(want) == 0 || !strings.HasSuffix(out.kinds(), "done") {
+					t.Errorf("shown %v, want %v; %s", out.rows, want, out.kinds())
+				}
+				if read < c.least || read > c.most {
+					t.Errorf("%d records of 7200 read, want %d to %d", read, c.least, c.most)
+				}
+			})
 		})
 	}
 }

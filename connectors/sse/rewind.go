@@ -53,16 +53,21 @@ func (w *rewind) exact(at int64) bool {
 	return w.cut == 0 && at >= w.view.now().Add(-w.lag).UnixMilli()
 }
 
-// open reads what there was at the beginning.
+// open reads what there was at the beginning, and of the log before it only what
+// may still have counted then:
+//
+//	windows    rows that were not gone: written at most reach before their window's end
+//	streams    the newest max_rows of each partition
+//	tables     all of it: a row may have changed last at any time
 func (w *rewind) open(ctx context.Context, p *past) error {
 	spec := w.view.spec
 	starts, err := w.src.StartOffsets(ctx, spec.Topic, engine.Start{})
 	if err != nil {
 		return fmt.Errorf("find the start of %s: %w", spec.Topic, err)
 	}
-	ends, err := w.src.StartOffsets(ctx, spec.Topic, engine.Start{At: p.to + 1})
+	ends, err := w.offsetsAfter(ctx, p.to)
 	if err != nil {
-		return fmt.Errorf("find %d in %s: %w", p.to, spec.Topic, err)
+		return err
 	}
 	w.parts = make([]rewindPart, len(starts))
 	for i := range w.parts {
@@ -71,35 +76,119 @@ func (w *rewind) open(ctx context.Context, p *past) error {
 	}
 	w.table = newTable(spec)
 	w.table.grow(len(w.parts))
-	floor, err := w.floorAt(ctx, p.from)
+	switch {
+	case spec.Windowed:
+		err = w.skipWindows(ctx, p.from)
+	case spec.Stream:
+		err = w.skipStream(ctx, p.from)
+	}
 	if err != nil {
 		return err
+	}
+	return w.advance(ctx, p.from)
+}
+
+// offsetsAfter gives the first offsets whose records were appended after an
+// instant: all records before them were appended by then.
+func (w *rewind) offsetsAfter(ctx context.Context, at int64) (map[engine.Partition]engine.Offset, error) {
+	offsets, err := w.src.StartOffsets(ctx, w.view.spec.Topic, engine.Start{At: max(1, at+1)})
+	if err != nil {
+		return nil, fmt.Errorf("find %d in %s: %w", at, w.view.spec.Topic, err)
+	}
+	return offsets, nil
+}
+
+// skipWindows drops the windows that were gone at an instant, and passes what of
+// the log was written before any other could be.
+func (w *rewind) skipWindows(ctx context.Context, at int64) error {
+	spec := w.view.spec
+	floor, marks, err := w.floorAt(ctx, at)
+	if err != nil {
+		return err
+	}
+	if marks == nil && w.exact(at) {
+		return nil // some task has been silent for long: what it said last is somewhere
 	}
 	// Compaction keeps one mark of each task: without the floor of then, all
 	// windows that the log still has would be folded.
 	w.table.expire(floor)
-	return w.advance(ctx, p.from)
+	reach := spec.Reach.Milliseconds()
+	if reach == 0 || floor <= reach || floor > at { // not known; or event time is ahead of the clock
+		return nil
+	}
+	offsets, err := w.offsetsAfter(ctx, floor-reach-1)
+	if err != nil {
+		return err
+	}
+	for i := range w.parts {
+		p := &w.parts[i]
+		p.at = max(p.at, min(p.end, offsets[engine.Partition(i)]))
+	}
+	if marks != nil {
+		w.table.marks = marks
+	}
+	return nil
 }
 
-// floorAt finds out which windows were gone at an instant: by the tasks' marks
-// just before it, where they are there, else by the clock.
-func (w *rewind) floorAt(ctx context.Context, at int64) (int64, error) {
-	spec := w.view.spec
-	if !spec.Windowed {
-		return engine.MinTime, nil
+// skipStream passes what lies before the newest max_rows rows of each partition
+// at an instant. Rows share the log with marks, which are not rows, so it looks
+// back further and further.
+func (w *rewind) skipStream(ctx context.Context, at int64) error {
+	upto, err := w.offsetsAfter(ctx, at)
+	if err != nil {
+		return err
 	}
+	most := w.view.spec.MaxRows
+	begin := make([]engine.Offset, len(w.parts)) // of each partition, so far
+	rows := make([]int, len(w.parts))            // from there on
+	for i := range begin {
+		begin[i] = min(w.parts[i].end, upto[engine.Partition(i)])
+	}
+	look := &rewind{view: w.view, src: w.src, waiting: w.waiting, parts: make([]rewindPart, len(w.parts))}
+	for back := engine.Offset(2 * most); ; back *= 4 {
+		short := false
+		for i := range w.parts {
+			p, first := &look.parts[i], w.parts[i].at
+			*p = rewindPart{at: begin[i], end: begin[i]} // nothing to read
+			if rows[i] < most && begin[i] > first {
+				short = true
+				begin[i] = max(first, begin[i]-back)
+				p.at = begin[i]
+			}
+		}
+		if !short {
+			break
+		}
+		if err := look.read(ctx, at, func(part int32, r *engine.Rows, i int) {
+			if !strings.HasPrefix(string(r.Keys[i]), markPrefix) && flat(r.Values[i]) != nil {
+				rows[part]++
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	for i := range w.parts {
+		w.parts[i].at = begin[i]
+	}
+	return nil
+}
+
+// floorAt finds out which windows were gone at an instant: by the tasks' marks of
+// the ten minutes before it, which it gives, too; else, with no marks, by the clock.
+func (w *rewind) floorAt(ctx context.Context, at int64) (floor int64, marks []mark, err error) {
+	spec := w.view.spec
 	clock := at - spec.History.Milliseconds()
 	if !w.exact(at) {
-		return clock, nil
+		return clock, nil, nil
 	}
-	ends, err := w.src.StartOffsets(ctx, spec.Topic, engine.Start{At: at + 1})
+	ends, err := w.offsetsAfter(ctx, at)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for _, back := range []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute} {
-		starts, err := w.src.StartOffsets(ctx, spec.Topic, engine.Start{At: max(1, at-back.Milliseconds())})
+		starts, err := w.offsetsAfter(ctx, at-back.Milliseconds()-1)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		look := &rewind{view: w.view, src: w.src, waiting: w.waiting, table: newTable(engine.ViewSpec{Tasks: spec.Tasks}), parts: make([]rewindPart, len(w.parts))}
 		look.table.grow(len(w.parts))
@@ -112,13 +201,13 @@ func (w *rewind) floorAt(ctx context.Context, at int64) (int64, error) {
 				look.table.mark(key, r.Values[i])
 			}
 		}); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		if m := look.table.watermark(); m != engine.MinTime {
-			return floorOf(m, spec), nil
+			return floorOf(m, spec), look.table.marks, nil
 		}
 	}
-	return clock, nil
+	return clock, nil, nil
 }
 
 // advance moves the clock: all records appended until then are applied.

@@ -32,6 +32,8 @@ type memory struct {
 	more  chan struct{} // closed and replaced at each append
 	fail  chan struct{} // closed and replaced to break Tail
 	fetch int           // records per fetch and partition; 0: all there are
+
+	fetched int // records that Fetch gave
 }
 
 type memoryRecord struct {
