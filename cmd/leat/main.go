@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	_ "time/tzdata" // zones of format_time do not depend on the host
 
@@ -52,15 +51,21 @@ func main() {
 	}
 	ctx, stop := signals()
 	defer stop()
+	os.Exit(exitCode(rootCommand().ExecuteContext(ctx)))
+}
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "leat",
 		Short:         "Streaming pipelines in YAML on Kafka: event-time windows, exactly once, live dashboards",
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version:           versionLine(),
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return coded{exitUsage, err} })
+	root.SetFlagErrorFunc(flagError)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(runCommand(), serveCommand(), pipeCommand(), testCommand(), lintCommand(), explainCommand(), dashboardCommand(), planCommand(), resetCommand(), schemaCommand(), redriveCommand(), vapidCommand(), demoCommand(), brokerCommand(), versionCommand())
-	os.Exit(exitCode(root.ExecuteContext(ctx)))
+	return root
 }
 
 // exitCode prints an error, once, and finds its code.
@@ -68,15 +73,13 @@ func exitCode(err error) int {
 	if err == nil {
 		return exitOK
 	}
+	err = plainUsage(err)
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(os.Stderr, "leat:", text)
 	}
 	var c coded
 	if errors.As(err, &c) {
 		return c.code
-	}
-	if strings.HasPrefix(err.Error(), "unknown command") || strings.Contains(err.Error(), "arg(s)") {
-		return exitUsage
 	}
 	var e *engine.Error
 	if errors.As(err, &e) {
@@ -94,7 +97,7 @@ func exitCode(err error) int {
 func signals() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ch := make(chan os.Signal, 2)
-	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // a terminal that is closed drains, too
 	go func() {
 		if _, ok := <-ch; !ok {
 			return

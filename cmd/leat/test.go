@@ -86,7 +86,7 @@ func test(args []string, f testFlags, stdout, stderr io.Writer) error {
 	case report.Passed == 0 && f.run != "":
 		return coded{exitTests, fmt.Errorf("no test matches --run %q", f.run)}
 	case report.Passed == 0:
-		return coded{exitTests, errors.New("there are no tests in these pipelines")}
+		return coded{exitTests, errors.New("there are no tests in these pipelines: they stand under tests: in the pipeline, or beside it in NAME_test.yaml (docs/how-to/test-pipelines.md)")}
 	}
 	return nil
 }
