@@ -1,12 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
@@ -81,7 +82,7 @@ func grafanaOf(topo *engine.Topology) ([]byte, error) {
 		i := slices.IndexFunc(topo.Views, func(v engine.ViewSpec) bool { return v.Name == p.View })
 		switch {
 		case p.Type == "lag":
-			place(metric(first(p.Title, "Behind the clock"), "s", fmt.Sprintf("max by (task) (leat_watermark_lag_seconds{pipeline=%q})", topo.Pipeline), "task {{task}}"))
+			place(metric(cmp.Or(p.Title, "Behind the clock"), "s", fmt.Sprintf("max by (task) (leat_watermark_lag_seconds{pipeline=%q})", topo.Pipeline), "task {{task}}"))
 		case i >= 0:
 			place(rowsPanel(p, topo.Views[i]))
 		}
@@ -140,18 +141,16 @@ func rowsPanel(p panelOf, v engine.ViewSpec) jsonObject {
 	if kind == "" || p.Value == "" || kind == "timeseries" && !v.Windowed {
 		kind = "table"
 	}
-	q := url.Values{"limit": {"10000"}}
+	q, limit := url.Values{}, 10_000
 	want := p.Columns
 	if kind != "table" {
 		want = append(slices.Clone(v.KeyColumns), p.Value)
 	}
 	if p.Type == "topk" {
 		q.Set("order", "-"+p.Value)
-		q.Set("limit", fmt.Sprint(max(p.K, 1)))
-		if p.K == 0 {
-			q.Set("limit", "10")
-		}
+		limit = cmp.Or(p.K, 10)
 	}
+	q.Set("limit", strconv.Itoa(limit))
 	address := "${leat}/v1/views/" + v.Pipeline + "/" + v.Sink + "?" + q.Encode()
 	if v.Windowed {
 		address += "&window_from=${__from}&window_to=${__to}"
@@ -163,7 +162,7 @@ func rowsPanel(p panelOf, v engine.ViewSpec) jsonObject {
 		}
 	}
 	out := jsonObject{
-		"type": kind, "title": first(p.Title, p.Value, v.Sink), "datasource": jsonObject{"type": infinity, "uid": rowsSource},
+		"type": kind, "title": cmp.Or(p.Title, p.Value, v.Sink), "datasource": jsonObject{"type": infinity, "uid": rowsSource},
 		"fieldConfig": jsonObject{"defaults": jsonObject{"unit": grafanaUnit(p.Unit)}, "overrides": []any{}},
 		"targets": []jsonObject{{"refId": "A", "datasource": jsonObject{"type": infinity, "uid": rowsSource}, "type": "json", "parser": "backend", "source": "url", "format": "table",
 			"url": address, "url_options": jsonObject{"method": "GET"}, "root_selector": "rows", "columns": columns}},
@@ -197,13 +196,14 @@ func metric(title, unit, expr, legend string) jsonObject {
 		"targets": []jsonObject{{"refId": "A", "datasource": source, "expr": expr, "legendFormat": legend}}}
 }
 
+// columnKind is the Infinity data source's name for a type of ours.
 func columnKind(kind string) string {
-	switch {
-	case kind == "timestamp":
+	switch t, _ := engine.ParseType(kind); t {
+	case engine.Timestamp:
 		return "timestamp_epoch"
-	case slices.Contains([]string{"int", "long", "float", "double", "number"}, kind) || strings.HasPrefix(kind, "decimal"):
+	case engine.Int, engine.Double:
 		return "number"
-	case strings.HasPrefix(kind, "bool"):
+	case engine.Bool:
 		return "boolean"
 	}
 	return "string"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func openLive(cfg pipelines.Config, on listening, hub *sse.Hub, log *slog.Logger
 	if err := sse.CheckMiddleware(hub.Handler()); err != nil {
 		return nil, nil, err
 	}
-	l, err := listenOn(first(on.http, cfg.HTTP), defaultHTTP)
+	l, err := listenOn(cmp.Or(on.http, cfg.HTTP), defaultHTTP)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,21 +76,12 @@ func (p *process) listen(m *engine.Metrics) error {
 			return err
 		}
 	}
-	if s.admL, err = listenOn(first(p.flags.admin, p.config.Admin), defaultAdmin); err != nil {
+	if s.admL, err = listenOn(cmp.Or(p.flags.admin, p.config.Admin), defaultAdmin); err != nil {
 		return err
 	}
 	s.admin = &http.Server{Handler: adminHandler(m, p.ready, s.hub), ReadHeaderTimeout: 5 * time.Second}
 	fmt.Fprintf(os.Stderr, "leat: metrics and health on http://%s/metrics\n", s.admL.Addr())
 	return nil
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // listenOn listens on the address asked for, or on the default, or, where

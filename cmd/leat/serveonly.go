@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,7 +132,7 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 		return err
 	}
 	defer live.Close()
-	adminL, err := listenOn(first(f.on.admin, cfg.Admin), defaultAdmin)
+	adminL, err := listenOn(cmp.Or(f.on.admin, cfg.Admin), defaultAdmin)
 	if err != nil {
 		liveL.Close()
 		return err
