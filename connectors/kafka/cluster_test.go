@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -258,6 +260,11 @@ func TestTail(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	_, err := NewCluster(Config{Brokers: []string{"127.0.0.1:1"}})
 	if engine.KindOf(err) != engine.Environment || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "is it running?") {
+		t.Fatal(err)
+	}
+	c := Config{Brokers: []string{"kfaka:9092"}}
+	_, err = c.classify(fmt.Errorf("unable to dial: %w", &net.OpError{Op: "dial", Err: &net.DNSError{Name: "kfaka", IsNotFound: true}}))
+	if !strings.Contains(err.Error(), `kfaka:9092 (the name "kfaka" is not known here)`) {
 		t.Fatal(err)
 	}
 	_, err = NewSession(Config{Brokers: []string{"127.0.0.1:1"}}, SessionConfig{Group: "g", Topics: []engine.Topic{"in"}, TransactionalID: "x", GiveUp: 300 * time.Millisecond})

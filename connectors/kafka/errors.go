@@ -66,7 +66,11 @@ func (c *Config) classify(err error) (engine.Kind, error) {
 		errors.Is(err, kerr.InvalidProducerIDMapping), errors.Is(err, kgo.ErrClientClosed):
 		return engine.Fenced, err
 	case unreachable(err):
-		return engine.Environment, fmt.Errorf("cannot reach a broker at %s (is it running?): %w", strings.Join(c.Brokers, ", "), err)
+		hint := "is it running?"
+		if dns := new(net.DNSError); errors.As(err, &dns) && dns.IsNotFound {
+			hint = fmt.Sprintf("the name %q is not known here", dns.Name)
+		}
+		return engine.Environment, fmt.Errorf("cannot reach a broker at %s (%s): %w", strings.Join(c.Brokers, ", "), hint, err)
 	case errors.Is(err, context.Canceled):
 		return engine.Retry, err
 	case errors.Is(err, context.DeadlineExceeded), kerr.IsRetriable(err):
