@@ -47,8 +47,8 @@ func demoCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "keep broker and state in this folder (default: a temporary one)")
 	cmd.Flags().StringVar(&f.brokers, "brokers", "", "use these brokers instead of the embedded one")
-	cmd.Flags().StringVar(&f.http, "http", "", "address of the dashboard")
-	cmd.Flags().StringVar(&f.admin, "admin", "", "address of metrics and health")
+	cmd.Flags().StringVar(&f.on.http, "http", "", "address of the dashboard")
+	cmd.Flags().StringVar(&f.on.admin, "admin", "", "address of metrics and health")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the stream")
 	return cmd
 }

@@ -17,12 +17,20 @@ import (
 	"github.com/leatstream/leat/connectors/sse/access"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
+	"github.com/spf13/cobra"
 )
 
 // listening is where and to whom this process serves.
 type listening struct {
 	http, admin       string // flags; "": the config's, else the default
 	publicWithoutAuth bool
+}
+
+// add gives a command the flags.
+func (l *listening) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&l.http, "http", "", "address of live views and dashboards (default 127.0.0.1:8080, or a free port where that is taken)")
+	cmd.Flags().StringVar(&l.admin, "admin", "", "address of metrics and health (default 127.0.0.1:9464, or a free port where that is taken)")
+	cmd.Flags().BoolVar(&l.publicWithoutAuth, "public-without-auth", false, "listen beyond this machine without authentication: everybody who reaches the address sees everything")
 }
 
 // newHub makes the hub that the worker's config asks for.

@@ -3,24 +3,21 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/leatstream/leat/connectors/kafka"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
 	"github.com/spf13/cobra"
 )
 
 func planCommand() *cobra.Command {
-	var output, brokers, config string
+	var output string
+	var in clusterFlags
 	cmd := &cobra.Command{
 		Use: "plan FILE…", Short: "Show what leat run would do on a cluster: keep, migrate, rebuild, orphan, create; changes nothing",
 		Long: "Compares pipelines with a cluster and changes nothing: what becomes of each step that keeps\n" +
@@ -37,7 +34,7 @@ func planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			broker, err := connect(brokers, config)
+			broker, err := in.connect()
 			if err != nil {
 				return err
 			}
@@ -60,34 +57,8 @@ func planCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
-	cmd.Flags().StringVar(&brokers, "brokers", "", "host:port,… of Kafka or Redpanda (or LEAT_BROKERS, or leat.yaml)")
-	cmd.Flags().StringVar(&config, "config", "", "worker config (default leat.yaml, where it exists)")
+	in.add(cmd)
 	return cmd
-}
-
-// connect opens the broker that flags, the environment or leat.yaml name.
-func connect(flag, config string) (*kafka.Broker, error) {
-	cfg, err := workerConfig(config)
-	if err != nil {
-		return nil, err
-	}
-	brokers := brokersOf(flag, cfg)
-	if len(brokers) == 0 {
-		return nil, coded{exitUsage, errors.New("missing: --brokers, LEAT_BROKERS or brokers in leat.yaml")}
-	}
-	kc := cfg.Kafka
-	kc.Brokers, kc.Logger = brokers, slog.New(slog.DiscardHandler)
-	return kafka.Connect(kc)
-}
-
-// brokersOf gives the brokers of a flag, of LEAT_BROKERS, or of leat.yaml.
-func brokersOf(flag string, cfg pipelines.Config) []string {
-	for _, given := range []string{flag, os.Getenv("LEAT_BROKERS")} {
-		if given != "" {
-			return strings.Split(given, ",")
-		}
-	}
-	return cfg.Brokers
 }
 
 // review is what plan says of one pipeline.

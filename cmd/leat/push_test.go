@@ -29,7 +29,7 @@ func TestAlertsAreServedWithoutViews(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"", key} {
-		p := &process{log: quiet, broker: broker, worker: "w", flags: runFlags{http: "127.0.0.1:0", admin: "127.0.0.1:0"}, jobs: []*job{{topo: &engine.Topology{Pipeline: "shop"}}}}
+		p := &process{log: quiet, broker: broker, worker: "w", flags: runFlags{on: listening{http: "127.0.0.1:0", admin: "127.0.0.1:0"}}, jobs: []*job{{topo: &engine.Topology{Pipeline: "shop"}}}}
 		p.config.Alerts.Push = pipelines.Push{PrivateKey: key, Subject: "mailto:ops@example.org"}
 		if _, err := p.deliverer(pipelines.Outbox{Pipeline: "shop", Sink: "phones", Kind: "web_push"}); err != nil {
 			t.Fatal(err)

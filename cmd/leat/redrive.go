@@ -10,7 +10,8 @@ import (
 )
 
 func redriveCommand() *cobra.Command {
-	var brokers, config, stage, to string
+	var in clusterFlags
+	var stage, to string
 	var limit int
 	var dry, quiet bool
 	cmd := &cobra.Command{
@@ -27,7 +28,7 @@ func redriveCommand() *cobra.Command {
 			if limit < 0 {
 				return coded{exitUsage, fmt.Errorf("--limit is not negative, it is %d", limit)}
 			}
-			broker, err := connect(brokers, config)
+			broker, err := in.connect()
 			if err != nil {
 				return err
 			}
@@ -56,8 +57,7 @@ func redriveCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&brokers, "brokers", "", "host:port,… of Kafka or Redpanda (or LEAT_BROKERS, or leat.yaml)")
-	cmd.Flags().StringVar(&config, "config", "", "worker config (default leat.yaml, where it exists)")
+	in.add(cmd)
 	cmd.Flags().StringVar(&stage, "stage", "", "only letters of this stage: decode, event_time, expression, aggregate, late, produce, send")
 	cmd.Flags().StringVar(&to, "to", "", "send them to this topic instead")
 	cmd.Flags().IntVar(&limit, "limit", 0, "the most that are sent; 0: all")

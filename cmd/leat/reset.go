@@ -8,7 +8,7 @@ import (
 )
 
 func resetCommand() *cobra.Command {
-	var brokers, config string
+	var in clusterFlags
 	cmd := &cobra.Command{
 		Use: "reset FILE…", Short: "Make the next start of pipelines compute all anew, from where their sources start",
 		Long: "The next leat run of a pipeline is a new generation: it has new internal topics and a new\n" +
@@ -22,7 +22,7 @@ func resetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			broker, err := connect(brokers, config)
+			broker, err := in.connect()
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,6 @@ func resetCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&brokers, "brokers", "", "host:port,… of Kafka or Redpanda (or LEAT_BROKERS, or leat.yaml)")
-	cmd.Flags().StringVar(&config, "config", "", "worker config (default leat.yaml, where it exists)")
+	in.add(cmd)
 	return cmd
 }

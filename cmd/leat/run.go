@@ -28,13 +28,13 @@ import (
 )
 
 type runFlags struct {
-	brokers, stateDir, http, admin, workerID, config string
-	lanes                                            int
-	flushEvery                                       time.Duration
-	trustState, trustOffsets, rebuild                bool
-	untilEnd, closeWindows, verbose                  bool
-	publicWithoutAuth                                bool
-	set                                              func(name string) bool // was the flag given
+	brokers, stateDir, workerID, config string
+	on                                  listening
+	lanes                               int
+	flushEvery                          time.Duration
+	trustState, trustOffsets, rebuild   bool
+	untilEnd, closeWindows, verbose     bool
+	set                                 func(name string) bool // was the flag given
 }
 
 func runCommand() *cobra.Command {
@@ -56,9 +56,7 @@ func runCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.StringVar(&f.brokers, "brokers", "", "host:port,… of Kafka or Redpanda (or LEAT_BROKERS, or leat.yaml); none: the embedded broker")
 	fl.StringVar(&f.stateDir, "state-dir", ".leat", "folder of local state; a worker's own")
-	fl.StringVar(&f.http, "http", "", "address of live views and dashboards (default 127.0.0.1:8080, or a free port where that is taken)")
-	fl.BoolVar(&f.publicWithoutAuth, "public-without-auth", false, "listen beyond this machine without authentication: everybody who reaches the address sees everything")
-	fl.StringVar(&f.admin, "admin", "", "address of metrics and health (default 127.0.0.1:9464, or a free port where that is taken)")
+	f.on.add(cmd)
 	fl.IntVar(&f.lanes, "lanes", 0, "lanes (default two per core, at most one per task)")
 	fl.StringVar(&f.workerID, "worker-id", "", "name of this worker (default: random, kept in the state folder)")
 	fl.StringVar(&f.config, "config", "", "worker config (default leat.yaml, where it exists)")

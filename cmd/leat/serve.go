@@ -71,12 +71,11 @@ func (p *process) listen(m *engine.Metrics) error {
 		}
 	}
 	if s.views {
-		on := listening{http: p.flags.http, publicWithoutAuth: p.flags.publicWithoutAuth}
-		if s.live, s.liveL, err = openLive(p.config, on, s.hub, p.log); err != nil {
+		if s.live, s.liveL, err = openLive(p.config, p.flags.on, s.hub, p.log); err != nil {
 			return err
 		}
 	}
-	if s.admL, err = listenOn(cmp.Or(p.flags.admin, p.config.Admin), defaultAdmin); err != nil {
+	if s.admL, err = listenOn(cmp.Or(p.flags.on.admin, p.config.Admin), defaultAdmin); err != nil {
 		return err
 	}
 	s.admin = &http.Server{Handler: adminHandler(m, p.ready, s.hub), ReadHeaderTimeout: 5 * time.Second}

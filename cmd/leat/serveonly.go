@@ -24,11 +24,11 @@ import (
 )
 
 type serveFlags struct {
-	brokers, config string
-	on              listening
-	only            []string
-	grace           time.Duration
-	verbose         bool
+	in      clusterFlags
+	on      listening
+	only    []string
+	grace   time.Duration
+	verbose bool
 }
 
 func serveCommand() *cobra.Command {
@@ -45,7 +45,7 @@ func serveCommand() *cobra.Command {
 				if len(f.only) > 0 {
 					return coded{exitUsage, errors.New("give --pipeline or files, not both")}
 				}
-				o := loadOptions(f.config)
+				o := loadOptions(f.in.config)
 				o.Run = true
 				var err error
 				if set, err = loadWith(args, o, cmd.ErrOrStderr(), true); err != nil {
@@ -56,12 +56,9 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.brokers, "brokers", "", "host:port,… of Kafka or Redpanda (or LEAT_BROKERS, or leat.yaml)")
-	fl.StringVar(&f.config, "config", "", "worker config (default leat.yaml, where it exists)")
+	f.in.add(cmd)
 	fl.StringSliceVar(&f.only, "pipeline", nil, "serve only these (default: all of the cluster)")
-	fl.StringVar(&f.on.http, "http", "", "address of live views and dashboards (default 127.0.0.1:8080, or a free port where that is taken)")
-	fl.StringVar(&f.on.admin, "admin", "", "address of metrics and health (default 127.0.0.1:9464, or a free port where that is taken)")
-	fl.BoolVar(&f.on.publicWithoutAuth, "public-without-auth", false, "listen beyond this machine without authentication: everybody who reaches the address sees everything")
+	f.on.add(cmd)
 	fl.DurationVar(&f.grace, "grace", 20*time.Second, "at a stop, over how long clients are sent to other nodes")
 	fl.BoolVar(&f.verbose, "verbose", false, "log the client's details, too")
 	return cmd
@@ -82,7 +79,7 @@ type viewer struct {
 // serve serves until ctx ends, then sends the clients elsewhere.
 func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 	log := newLog(os.Stderr, f.verbose)
-	cfg, err := workerConfig(f.config)
+	cfg, err := workerConfig(f.in.config)
 	if err != nil {
 		return err
 	}
@@ -109,7 +106,7 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 			}
 		}
 	}
-	broker, err := connect(f.brokers, f.config)
+	broker, err := f.in.connect()
 	if err != nil {
 		return err
 	}
