@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
-	"github.com/leatstream/leat/connectors/kafka"
-	"github.com/leatstream/leat/connectors/kafka/embedded"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
 )
@@ -29,16 +27,7 @@ import (
 //	newest topic=totals          the newest value of each key
 //	member group=g topic=orders  joins a group, until leave
 func TestEdits(t *testing.T) {
-	b, err := embedded.Start(t.TempDir(), "127.0.0.1:0", embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	broker, err := kafka.Connect(kafka.Config{Brokers: b.Addrs()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer broker.Close()
+	addrs, broker := startBroker(t, nil)
 	ctx, c := context.Background(), broker.Cluster()
 	const partitions = 2
 	dir := t.TempDir()
@@ -79,6 +68,7 @@ func TestEdits(t *testing.T) {
 		case "member":
 			var group string
 			d.ScanArgs(t, "group", &group)
+			var err error
 			if member, err = broker.Session(ctx, engine.SessionRequest{Group: group, Topics: []engine.Topic{name}, Lane: "other/0", Guarantee: engine.AtLeastOnce, CommitNumber: engine.CommitNumber,
 				Writer: func(string) string { return "" }, Start: func(context.Context, engine.TopicPartition) (engine.Offset, error) { return 0, nil }, Log: slog.New(slog.DiscardHandler)}); err != nil {
 				t.Fatal(err)
@@ -103,7 +93,7 @@ func TestEdits(t *testing.T) {
 			if d.HasArg("fresh") {
 				dir = t.TempDir()
 			}
-			f := runFlags{brokers: strings.Join(b.Addrs(), ","), stateDir: dir, untilEnd: true, rebuild: d.HasArg("rebuild"), set: func(string) bool { return false }}
+			f := runFlags{brokers: strings.Join(addrs, ","), stateDir: dir, untilEnd: true, rebuild: d.HasArg("rebuild"), set: func(string) bool { return false }}
 			if err := run(ctx, set, f, nil); err != nil {
 				return fmt.Sprintf("%v\nexit %d\n", err, exitCode(err))
 			}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/leatstream/leat/connectors/kafka"
-	"github.com/leatstream/leat/connectors/kafka/embedded"
 	"github.com/leatstream/leat/engine"
 )
 
@@ -26,16 +24,7 @@ func (b board) Remove(name string) { delete(b.views, name) }
 // A serving node learns which views there are from the plans, while they
 // change, and believes of each only what is its own.
 func TestFollowPlans(t *testing.T) {
-	own, err := embedded.Start(t.TempDir(), "127.0.0.1:0", embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer own.Close()
-	broker, err := kafka.Connect(kafka.Config{Brokers: own.Addrs()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer broker.Close()
+	_, broker := startBroker(t, nil)
 	ctx, c := context.Background(), broker.Cluster()
 	shown := board{map[string]string{}}
 	follow := func(only ...string) *follower {

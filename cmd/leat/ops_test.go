@@ -13,20 +13,27 @@ import (
 	"github.com/leatstream/leat/engine"
 )
 
-// startCluster is a broker in memory, and our door to it.
-func startCluster(t *testing.T, topics map[string]int) *kafka.Cluster {
+// startBroker is a broker in memory, and our door to it.
+func startBroker(t *testing.T, topics map[string]int) (addrs []string, door *kafka.Broker) {
 	t.Helper()
 	b, err := embedded.Start("", "127.0.0.1:0", embedded.Options{Topics: topics})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	c, err := kafka.NewCluster(kafka.Config{Brokers: b.Addrs(), Dialer: b.Dial})
+	door, err = kafka.Connect(kafka.Config{Brokers: b.Addrs(), Dialer: b.Dial})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
-	return c
+	t.Cleanup(door.Close)
+	return b.Addrs(), door
+}
+
+// startCluster is what a pipeline sees of such a broker.
+func startCluster(t *testing.T, topics map[string]int) *kafka.Cluster {
+	t.Helper()
+	_, broker := startBroker(t, topics)
+	return broker.Cluster().(*kafka.Cluster)
 }
 
 // The cluster of a worker can be read again: without it there is no past.

@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
-	"github.com/leatstream/leat/connectors/kafka"
-	"github.com/leatstream/leat/connectors/kafka/embedded"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
 )
@@ -17,16 +15,7 @@ import (
 // broker. `topic` makes one, `keys` writes a hundred keys to it as a family of
 // clients spreads them, `enforce` does what leat run does at its start.
 func TestPlan(t *testing.T) {
-	b, err := embedded.Start(t.TempDir(), "127.0.0.1:0", embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	broker, err := kafka.Connect(kafka.Config{Brokers: b.Addrs()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer broker.Close()
+	_, broker := startBroker(t, nil)
 	ctx, c := context.Background(), broker.Cluster()
 	datadriven.RunTest(t, "testdata/plan.txt", func(t *testing.T, d *datadriven.TestData) string {
 		var name, family string

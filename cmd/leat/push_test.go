@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/leatstream/leat/connectors/kafka"
-	"github.com/leatstream/leat/connectors/kafka/embedded"
 	"github.com/leatstream/leat/connectors/webpush"
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/pipelines"
@@ -14,16 +12,7 @@ import (
 // A pipeline with web_push sinks and no view is served, too: else no browser could
 // ask for its alerts. Without a key for web push there is nothing to serve.
 func TestAlertsAreServedWithoutViews(t *testing.T) {
-	b, err := embedded.Start("", "127.0.0.1:0", embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	broker, err := kafka.Connect(kafka.Config{Brokers: b.Addrs(), Dialer: b.Dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(broker.Close)
+	_, broker := startBroker(t, nil)
 	key, err := webpush.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
