@@ -13,12 +13,7 @@ import (
 
 // Lint is Load and LoadTests with all that can be said about pipelines, notes
 // included.
-func Lint(paths []string, env func(string) (string, bool)) (*Set, Diagnostics) {
-	return LintWith(paths, LoadOptions{Env: env})
-}
-
-// LintWith is Lint with more to say.
-func LintWith(paths []string, o LoadOptions) (*Set, Diagnostics) {
+func Lint(paths []string, o LoadOptions) (*Set, Diagnostics) {
 	l := newLoader(o.Env)
 	l.schemas.options = o
 	l.notes = true

@@ -48,11 +48,3 @@ func checkCount(s Spec) error {
 const maxRows = 100_000
 
 const sameDoc = "The window of the input's rows: it closes when theirs has."
-
-// LateInclusive tells whether a row is late for a window that holds its end:
-//
-//	end < watermark - grace
-//
-// The same rule says when it closes. A session ends a gap after its last row
-// here.
-func LateInclusive(end, watermark, grace int64) bool { return end < Behind(watermark, grace) }

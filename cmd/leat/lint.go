@@ -23,7 +23,7 @@ func lintCommand() *cobra.Command {
 			if err := known(output, "text", "json", "github", "sarif"); err != nil {
 				return err
 			}
-			set, found := pipelines.LintWith(args, loadOptions(""))
+			set, found := pipelines.Lint(args, loadOptions(""))
 			if strict {
 				found = found.Strict()
 			}

@@ -34,7 +34,7 @@ func decodeCommand(t *testing.T, td *datadriven.TestData) string {
 	format, validate := "json", "full"
 	td.MaybeScanArgs(t, "format", &format)
 	td.MaybeScanArgs(t, "validate", &validate)
-	v, ok := ParseValidate(validate)
+	v, ok := map[string]Validate{"full": Full, "columns": Columns}[validate]
 	if !ok {
 		t.Fatalf("validate: %s", validate)
 	}

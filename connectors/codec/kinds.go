@@ -50,17 +50,6 @@ const (
 	Columns
 )
 
-// ParseValidate finds a Validate by its name in a pipeline: full, columns.
-func ParseValidate(name string) (Validate, bool) {
-	switch name {
-	case "full", "":
-		return Full, true
-	case "columns":
-		return Columns, true
-	}
-	return Full, false
-}
-
 // Kind is one format of sources and sinks.
 type Kind struct {
 	Name string
