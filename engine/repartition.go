@@ -77,6 +77,33 @@ func Repartition(topic Topic, schema *Schema, keyCols []int, every time.Duration
 // RepartitionAs is Repartition with the names that the columns have in a key of
 // several: those that the other side of a join used. nil: their own.
 func RepartitionAs(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration) func(*Context) (Operator, error) {
+	return newRepartition(topic, schema, keyCols, names, every, repartition{})
+}
+
+// RepartitionNulls is RepartitionAs for those who want rows without a key, too:
+// the streams of left and outer joins, the left tables of left joins by a
+// foreign key. Such rows go, without a key, to a partition of the task's own, so
+// that their changes stay in order.
+func RepartitionNulls(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration) func(*Context) (Operator, error) {
+	return newRepartition(topic, schema, keyCols, names, every, repartition{nulls: true})
+}
+
+// RepartitionMeeting is RepartitionNulls whose rows without a key meet in one
+// partition: null is a key as others are.
+func RepartitionMeeting(topic Topic, schema *Schema, keyCols []int, every time.Duration) func(*Context) (Operator, error) {
+	return newRepartition(topic, schema, keyCols, nil, every, repartition{nulls: true, meet: true})
+}
+
+// RepartitionWhole is RepartitionAs for a table that is to be there whole before
+// the rows that meet it go (SourceSpec.Whole): the first stamp comes when the
+// task has read it to where it ended at the start. With copies every row goes to
+// every partition.
+func RepartitionWhole(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration, copies bool) func(*Context) (Operator, error) {
+	return newRepartition(topic, schema, keyCols, names, every, repartition{whole: true, copies: copies})
+}
+
+// newRepartition makes the operator of any of them; as has what they differ in.
+func newRepartition(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration, as repartition) func(*Context) (Operator, error) {
 	wire := schema
 	if names != nil {
 		fields := slices.Clone(schema.Fields)
@@ -86,55 +113,14 @@ func RepartitionAs(topic Topic, schema *Schema, keyCols []int, names []string, e
 		wire = &Schema{Fields: fields}
 	}
 	return func(ctx *Context) (Operator, error) {
-		r := &repartition{ctx: ctx, topic: topic, wire: wire, key: keyCols, every: max(every, StampEvery).Milliseconds(), n: ctx.Partitions(topic), stamped: MinTime}
+		r := as
+		r.ctx, r.topic, r.wire, r.key = ctx, topic, wire, keyCols
+		r.every, r.n, r.stamped = max(every, StampEvery).Milliseconds(), ctx.Partitions(topic), MinTime
 		r.Committed()
 		if r.n <= 0 {
 			return nil, fmt.Errorf("topic %s has no partitions", topic)
 		}
-		return r, nil
-	}
-}
-
-// RepartitionNulls is RepartitionAs for those who want rows without a key, too:
-// the streams of left and outer joins, the left tables of left joins by a
-// foreign key. Such rows go, without a key, to a partition of the task's own, so
-// that their changes stay in order.
-func RepartitionNulls(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration) func(*Context) (Operator, error) {
-	open := RepartitionAs(topic, schema, keyCols, names, every)
-	return func(ctx *Context) (Operator, error) {
-		op, err := open(ctx)
-		if err == nil {
-			op.(*repartition).nulls = true
-		}
-		return op, err
-	}
-}
-
-// RepartitionMeeting is RepartitionNulls whose rows without a key meet in one
-// partition: null is a key as others are.
-func RepartitionMeeting(topic Topic, schema *Schema, keyCols []int, every time.Duration) func(*Context) (Operator, error) {
-	open := RepartitionNulls(topic, schema, keyCols, nil, every)
-	return func(ctx *Context) (Operator, error) {
-		op, err := open(ctx)
-		if err == nil {
-			op.(*repartition).meet = true
-		}
-		return op, err
-	}
-}
-
-// RepartitionWhole is RepartitionAs for a table that is to be there whole before
-// the rows that meet it go (SourceSpec.Whole): the first stamp comes when the
-// task has read it to where it ended at the start. With copies every row goes to
-// every partition.
-func RepartitionWhole(topic Topic, schema *Schema, keyCols []int, names []string, every time.Duration, copies bool) func(*Context) (Operator, error) {
-	open := RepartitionAs(topic, schema, keyCols, names, every)
-	return func(ctx *Context) (Operator, error) {
-		op, err := open(ctx)
-		if err == nil {
-			op.(*repartition).whole, op.(*repartition).copies = true, copies
-		}
-		return op, err
+		return &r, nil
 	}
 }
 
