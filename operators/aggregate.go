@@ -380,7 +380,7 @@ func (a *aggregator) row(b *engine.Batch, i int32, s *side, back bool) error {
 	}
 	slot := s.slots[i]
 	acc, _ := pane.Write(slot)
-	if a.ttl > 0 && !back && acc[accRows] > 0 && max(b.Time[i], rowOrigin(b, i)) > behind(int64(acc[accTime]), a.ttl) {
+	if a.ttl > 0 && !back && acc[accRows] > 0 && reached(b, i) > after(int64(acc[accTime]), a.ttl) {
 		pane.Remove(slot)
 		acc, _ = pane.Write(slot)
 	}
@@ -429,12 +429,8 @@ func (a *aggregator) place(b *engine.Batch, i int32) (*state.Pane, int64, error)
 		end := a.assign.PaneEnd(t)
 		*c = paneCache{from: a.assign.PaneStart(t), end: end, first: a.assign.FirstEnd(t), last: a.assign.LastEnd(t), id: end * a.splits}
 	}
-	horizon := engine.MinTime
-	if b.Origin != nil {
-		horizon = window.Behind(b.Origin[i], a.spec.Window.Grace)
-	}
-	byOrigin := horizon
-	horizon = max(horizon, a.closedTo)
+	byOrigin := window.Behind(rowOrigin(b, i), a.spec.Window.Grace)
+	horizon := max(byOrigin, a.closedTo)
 	if a.cursor.on {
 		horizon = max(horizon, a.cursor.end) // it has given rows away already
 	}

@@ -20,14 +20,6 @@ func (a *aggregator) lives(acc []uint64, slot state.Slot) {
 // that it makes no difference how rows are batched.
 func reached(b *engine.Batch, i int32) int64 { return max(b.Time[i], rowOrigin(b, i)) }
 
-// behind is t + d, at most MaxTime.
-func behind(t, d int64) int64 {
-	if s := t + d; s >= t {
-		return s
-	}
-	return engine.MaxTime
-}
-
 // outlive deletes the rows whose ttl is over.
 func (a *aggregator) outlive(w int64, budget *engine.Budget, out engine.Emit) (int64, bool, error) {
 	if w == engine.MaxTime {
