@@ -79,7 +79,7 @@ func openLive(cfg pipelines.Config, on listening, hub *sse.Hub, log *slog.Logger
 	if err := sse.CheckMiddleware(hub.Handler()); err != nil {
 		return nil, nil, err
 	}
-	l, err := listenOn(cmp.Or(on.http, cfg.HTTP), defaultHTTP)
+	l, err := listenOn(cmp.Or(on.http, cfg.HTTP), defaultHTTP, "http")
 	if err != nil {
 		return nil, nil, err
 	}

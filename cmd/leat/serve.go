@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/leatstream/leat/connectors/sse"
@@ -75,19 +76,25 @@ func (p *process) listen(m *engine.Metrics) error {
 			return err
 		}
 	}
-	if s.admL, err = listenOn(cmp.Or(p.flags.on.admin, p.config.Admin), defaultAdmin); err != nil {
+	if s.admL, err = listenOn(cmp.Or(p.flags.on.admin, p.config.Admin), defaultAdmin, "admin"); err != nil {
 		return err
 	}
 	s.admin = &http.Server{Handler: adminHandler(m, p.ready, s.hub), ReadHeaderTimeout: 5 * time.Second}
-	fmt.Fprintf(os.Stderr, "leat: metrics and health on http://%s/metrics\n", s.admL.Addr())
+	sayAdmin(s.admL)
 	return nil
 }
 
 // listenOn listens on the address asked for, or on the default, or, where
-// that is taken, on a free port.
-func listenOn(asked, fallback string) (net.Listener, error) {
+// that is taken, on a free port. flag is what the address is given by.
+func listenOn(asked, fallback, flag string) (net.Listener, error) {
 	if asked != "" {
+		if _, _, err := net.SplitHostPort(asked); err != nil {
+			return nil, coded{exitUsage, fmt.Errorf("--%s (or listen.%s) is HOST:PORT, as in %s, not %q", flag, flag, fallback, asked)}
+		}
 		l, err := net.Listen("tcp", asked)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, coded{exitEnvironment, fmt.Errorf("listen on %s: another program does; choose another address with --%s (or listen.%s)", asked, flag, flag)}
+		}
 		if err != nil {
 			return nil, coded{exitEnvironment, err}
 		}
@@ -103,12 +110,18 @@ func listenOn(asked, fallback string) (net.Listener, error) {
 	return l, nil
 }
 
+// sayAdmin tells what is on the admin address.
+func sayAdmin(l net.Listener) {
+	fmt.Fprintf(os.Stderr, "leat: operators' page on http://%s/ops, metrics and health on http://%s/metrics\n", l.Addr(), l.Addr())
+}
+
 // adminHandler serves metrics, health and profiles; loopback by default.
 func adminHandler(m *engine.Metrics, ready http.HandlerFunc, hub *sse.Hub) http.Handler {
 	mux := http.NewServeMux()
 	for _, path := range []string{"GET /ops", "GET /v1/ops", "GET /assets/"} {
 		mux.Handle(path, hub.OpsHandler())
 	}
+	mux.Handle("GET /{$}", http.RedirectHandler("/ops", http.StatusFound))
 	mux.Handle("GET /metrics", m.Handler())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", ready)

@@ -129,14 +129,14 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 		return err
 	}
 	defer live.Close()
-	adminL, err := listenOn(cmp.Or(f.on.admin, cfg.Admin), defaultAdmin)
+	adminL, err := listenOn(cmp.Or(f.on.admin, cfg.Admin), defaultAdmin, "admin")
 	if err != nil {
 		liveL.Close()
 		return err
 	}
 	admin := &http.Server{Handler: adminHandler(metrics, v.ready, hub), ReadHeaderTimeout: 5 * time.Second}
 	defer admin.Close()
-	fmt.Fprintf(os.Stderr, "leat: metrics and health on http://%s/metrics\n", adminL.Addr())
+	sayAdmin(adminL)
 	return v.run(ctx, f.grace, broker, live, liveL, admin, adminL)
 }
 
