@@ -167,20 +167,24 @@ type input struct {
 // what counted before they fell idle, so time stands still, until what is
 // behind the inputs moves them all (close_after_idle upstream). A partition
 // that is empty for ever must not hold that up.
+//
+// An input that has ended (MaxTime) says nothing of the others. Those that are
+// idle have yet to end, and what they held until then comes before they do: they
+// are waited for.
 func minimum(inputs []input) int64 {
 	active, known := MaxTime, MaxTime
-	allIdle, none := true, true
+	none := true
 	for i := range inputs {
 		in := &inputs[i]
 		if !in.idle {
-			active, allIdle = min(active, in.watermark), false
+			active = min(active, in.watermark)
 		}
 		if in.watermark != MinTime {
 			known, none = min(known, in.watermark), false
 		}
 	}
 	switch {
-	case !allIdle:
+	case active != MaxTime:
 		return active
 	case none:
 		return MinTime
