@@ -1,5 +1,5 @@
 import { csv, fileName, json, png, save } from './export.js';
-import { full, stamp, clock } from './format.js';
+import { alike, clock, full, since, stamp } from './format.js';
 import { unitOf } from './layout.js';
 import { copy, element, menu } from './menu.js';
 import { kinds } from './panels/kinds.js';
@@ -110,19 +110,20 @@ export class Card {
     for (const c of w.counts) facts.push([`Sum of ${c.name}`, full(c.sum)]);
     const m = store.mark;
     if (m) {
-      facts.push(['Lag', `${full(Math.round(m.lag_ms))} ms, ${full(m.lag_records)} rows`]);
+      facts.push(['Behind', m.idle && !m.lag_records ? 'nothing' : since(m.lag_ms) + (m.lag_records ? `, ${full(m.lag_records)} rows` : '')]);
       facts.push(['Late, left out', full(m.late) + ' rows in all']);
-      if (m.dropped) facts.push(['Dropped', full(m.dropped) + ' rows by an error policy']);
+      if (m.dropped) facts.push(['Dropped', full(m.dropped) + ' rows left out or set aside as dead letters']);
       if (m.holding) facts.push(['Held back by', m.holding]);
     }
     facts.push(['From', topicOf(panel.view)]);
     const dl = element('dl', {}, ...facts.flatMap(([k, v]) => [element('dt', { text: k }), element('dd', { text: v })]));
     const shown = [...w.rows].sort((a, b) => compare(b[panel.value], a[panel.value])).slice(0, 12);
     const names = keysOf(store.hello);
+    const write = alike(shown.map((r) => r[panel.value]), unit, true);
     const table = panel.value && shown.length ? element('table', {},
       element('thead', {}, element('tr', {}, ...[...names, panel.value].map((n) => element('th', { text: n, scope: 'col', class: n === panel.value ? 'num' : null })))),
       element('tbody', {}, ...shown.map((r) => element('tr', {}, ...names.map((n) => element('td', { text: labelOf(r[n]) })),
-        element('td', { class: 'num', text: typeof r[panel.value] === 'object' ? `${r[panel.value]?.length ?? 0} bins` : full(r[panel.value], unit) }))))) : null;
+        element('td', { class: 'num', text: typeof r[panel.value] === 'object' ? `${r[panel.value]?.length ?? 0} bins` : write(r[panel.value]) }))))) : null;
     const rest = w.rows.length - shown.length;
     const close = element('button', { type: 'button', text: 'Close' });
     const dialog = element('dialog', { class: 'why', 'aria-labelledby': 'why-title' },

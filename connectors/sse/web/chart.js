@@ -157,9 +157,9 @@ export class Chart extends Plot {
   ghost(c, s, line) {
     const gap = typicalStep(line.points) * 1.6;
     c.strokeStyle = line.color;
-    c.lineWidth = 1.25;
-    c.globalAlpha = 0.6;
-    c.setLineDash([1, 3]);
+    c.lineWidth = 1.5;
+    c.globalAlpha = 0.75;
+    c.setLineDash([1.5, 3]);
     c.beginPath();
     let before = null;
     for (const p of line.points) {

@@ -86,7 +86,7 @@ export function completeness(t, { clock, past = false }) {
     value: !t.known ? '–' : t.ended || (t.idle && !t.records) ? 'nothing' : since(t.lag) + (t.records ? ` · ${count(t.records, 'row')}` : ''),
     text: 'How far the pipeline is behind what has been sent to it, in time and in rows that wait.' });
   facts.push({ name: 'late', shown: !past || t.known, value: t.known ? count(t.late, 'row') : '–', text: 'Came after their window was closed, and are in no number here.' });
-  facts.push({ name: 'dropped', shown: !past || t.known, value: t.known ? count(t.dropped, 'row') : '–', text: 'Could not be used (broken, or out of range) and are in no number here. Where the pipeline keeps them they are on the operators’ page.' });
+  facts.push({ name: 'dropped', shown: !past || t.known, value: t.known ? count(t.dropped, 'row') : '–', text: 'Left out or set aside as dead letters: broken, out of range, or late where the pipeline keeps late rows. They are in no number here; what is kept is on the operators’ page.' });
   facts.push({ name: 'not shown', shown: t.rest > 0, warn: true, value: count(t.rest, 'row'), text: 'There are more keys than the view may hold (max_keys): these rows are left out.' });
   facts.push({ name: 'held back by', shown: !past && (t.stalled.length > 0 || (t.holding !== '' && !t.idle && !t.ended)), warn: t.stalled.length > 0,
     value: t.stalled.length ? tasks(t.stalled) + ', not heard' : t.holding, text: 'What everything waits for: “complete to” goes on when this does.' });
