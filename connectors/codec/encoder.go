@@ -145,7 +145,34 @@ func (w encoderPlan) taken(key string, cols []int, skip int) bool {
 // AppendRow appends the row of cols, which are the schema's columns, as a JSON
 // object. Values are as engine.AppendJSON has them.
 func (e *Encoder) AppendRow(dst []byte, cols []engine.Column, row int32) []byte {
-	for k := range e.fields {
+	return e.appendFrom(dst, 0, cols, row)
+}
+
+// Extends tells whether every row of e is that of head with more columns behind
+// it: a record's value, of which its key has the first columns.
+func (e *Encoder) Extends(head *Encoder) bool {
+	if len(head.fields) == 0 || len(head.fields) >= len(e.fields) || head.end != "}" || head.style != e.style {
+		return false
+	}
+	for k := range head.fields {
+		is, was := &e.fields[k], &head.fields[k]
+		if is.before != was.before || is.col != was.col || is.how != was.how {
+			return false
+		}
+	}
+	return true
+}
+
+// AppendRest appends the same as AppendRow, where made is what head, which e
+// extends, made of the row.
+func (e *Encoder) AppendRest(dst []byte, head *Encoder, made []byte, cols []engine.Column, row int32) []byte {
+	dst = append(dst, made[:len(made)-len(head.end)]...)
+	return e.appendFrom(dst, len(head.fields), cols, row)
+}
+
+// appendFrom appends the fields from first on, and the end.
+func (e *Encoder) appendFrom(dst []byte, first int, cols []engine.Column, row int32) []byte {
+	for k := first; k < len(e.fields); k++ {
 		f := &e.fields[k]
 		c := &cols[f.col]
 		if c.Nulls != nil && c.Nulls[row] {
@@ -186,7 +213,7 @@ const pairs = "00010203040506070809" + "10111213141516171819" + "202122232425262
 // many rows or differ by seconds. Of those the last text is kept, and what has
 // changed of it written over.
 func (f *encoderField) digits(dst []byte, v int64) []byte {
-	const tail = 10_000 // what the last four digits count
+	const tail, long = 10_000, 100_000_000 // what the last four digits count, and the last eight
 	switch {
 	case v == f.last && len(f.text) > 0:
 	case 0 <= v && v < tail:
@@ -202,9 +229,11 @@ func (f *encoderField) digits(dst []byte, v int64) []byte {
 		}
 		return append(dst, pairs[hi], pairs[hi+1], pairs[lo], pairs[lo+1])
 	case v > 0 && f.last >= tail && v/tail == f.last/tail && len(f.text) > 0:
-		end := f.text[len(f.text)-4:]
-		hi, lo := v%tail/100*2, v%100*2
-		end[0], end[1], end[2], end[3] = pairs[hi], pairs[hi+1], pairs[lo], pairs[lo+1]
+		fourDigits(f.text[len(f.text)-4:], v%tail)
+		f.last = v
+	case v > 0 && f.last >= long && v/long == f.last/long && len(f.text) > 0:
+		fourDigits(f.text[len(f.text)-8:], v%long/tail)
+		fourDigits(f.text[len(f.text)-4:], v%tail)
 		f.last = v
 	default:
 		f.text = append(f.text[:0], f.before...)
@@ -212,6 +241,12 @@ func (f *encoderField) digits(dst []byte, v int64) []byte {
 		f.last = v
 	}
 	return append(dst, f.text...)
+}
+
+// fourDigits writes a number below 10,000 over the first four of b.
+func fourDigits(b []byte, v int64) {
+	hi, lo := v/100*2, v%100*2
+	b[0], b[1], b[2], b[3] = pairs[hi], pairs[hi+1], pairs[lo], pairs[lo+1]
 }
 
 // appendDouble is engine.AppendDouble, fast for what is measured or is money:

@@ -32,7 +32,7 @@ func TestEncoderEqualsAppendJSON(t *testing.T) {
 		cols[0].Strs[r] = text[g.IntN(len(text))]
 		cols[1].Ints[r] = numbers[g.IntN(len(numbers))]
 		if cols[2].Ints[r] = numbers[g.IntN(len(numbers))]; g.IntN(2) == 0 {
-			cols[2].Ints[r] = 1700000000000 + g.Int64N(50_000) // near the last one
+			cols[2].Ints[r] = 1700000000000 + g.Int64N([]int64{50_000, 200_000_000}[g.IntN(2)]) // near the last one
 		}
 		cols[3].Doubles[r] = doubles[g.IntN(len(doubles))]
 		cols[4].Bools[r] = g.IntN(2) == 0
@@ -61,6 +61,45 @@ func TestEncoderEqualsAppendJSON(t *testing.T) {
 			if !json.Valid(want) {
 				t.Fatalf("not JSON: %s", want)
 			}
+		}
+	}
+	// A value that begins as its key goes on from it.
+	whole, head := NewEncoder(schema, EncoderOptions{}), NewEncoder(schema, EncoderOptions{Columns: []int{0, 1, 2}, Flat: true})
+	rest := NewEncoder(schema, EncoderOptions{})
+	if !rest.Extends(head) {
+		t.Fatal("a value does not extend its first columns")
+	}
+	for r := range int32(rows) {
+		key := head.AppendRow([]byte("before"), cols, r)
+		want := whole.AppendRow(key[:len(key):len(key)], cols, r)
+		if got := rest.AppendRest(key, head, key[len("before"):], cols, r); string(got) != string(want) {
+			t.Fatalf("row %d:\n got %s\nwant %s", r, got, want)
+		}
+	}
+}
+
+// What is not the first columns in the same words is not extended.
+func TestEncoderExtends(t *testing.T) {
+	schema := engine.NewSchema(engine.Field{Name: "at", Type: engine.Timestamp}, engine.Field{Name: "loc.lat", Type: engine.Double},
+		engine.Field{Name: "loc.lon", Type: engine.Double}, engine.Field{Name: "n", Type: engine.Int})
+	value := EncoderOptions{}
+	for _, c := range []struct {
+		what       string
+		value, key EncoderOptions
+		want       bool
+	}{
+		{"the first column", value, EncoderOptions{Columns: []int{0}}, true},
+		{"all columns", value, EncoderOptions{Columns: []int{0, 1, 2, 3}}, false},
+		{"no column", value, EncoderOptions{Columns: []int{}}, false},
+		{"another order", value, EncoderOptions{Columns: []int{1, 0}}, false},
+		{"not the first", value, EncoderOptions{Columns: []int{1}}, false},
+		{"one that values leave out", EncoderOptions{Drop: []int{0}}, EncoderOptions{Columns: []int{0}}, false},
+		{"times as text in values", EncoderOptions{Style: engine.ValueStyle{RFC3339: true}}, EncoderOptions{Columns: []int{0}}, false},
+		{"part of an object", value, EncoderOptions{Columns: []int{0, 1}}, false},
+		{"nested names as they are", value, EncoderOptions{Columns: []int{0, 1}, Flat: true}, false},
+	} {
+		if got := NewEncoder(schema, c.value).Extends(NewEncoder(schema, c.key)); got != c.want {
+			t.Errorf("%s: %v", c.what, got)
 		}
 	}
 }

@@ -15,6 +15,15 @@ type RowEncoder interface {
 	AppendRow(dst []byte, cols []engine.Column, row int32) ([]byte, error)
 }
 
+// JSONEncoder gives the Encoder behind a RowEncoder of the format json; nil: it
+// is none.
+func JSONEncoder(e RowEncoder) *Encoder {
+	if j, ok := e.(jsonRows); ok {
+		return j.Encoder
+	}
+	return nil
+}
+
 // columns are the numbers of the columns that are written, in order.
 func (o EncoderOptions) columns(schema *engine.Schema) []int {
 	if o.Columns != nil {

@@ -59,6 +59,9 @@ func Sink(spec SinkSpec) func(*engine.Context) (engine.Operator, error) {
 		if spec.NewKeyEncoder != nil && spec.Key != nil {
 			s.keyEncoder = spec.NewKeyEncoder()
 		}
+		if e := codec.JSONEncoder(s.encoder); e != nil && s.keyEncoder == nil && len(spec.Key) > 1 && e.Extends(s.objectKey) {
+			s.extended = e
+		}
 		for _, k := range sortedKeys(spec.Headers) {
 			s.headers = append(s.headers, engine.Header{Key: k, Value: []byte(spec.Headers[k])})
 		}
@@ -82,6 +85,7 @@ type sink struct {
 	encoder          codec.RowEncoder
 	keyEncoder       codec.RowEncoder // nil: AppendKey's form
 	objectKey        *codec.Encoder   // the same as AppendKey, of several columns
+	extended         *codec.Encoder   // the encoder, where values begin as the keys that objectKey makes; or nil
 	samePartitionKey bool
 	last             lastKey
 	row              engine.Batch // of the row at hand: only schema and columns
@@ -110,6 +114,9 @@ func (l *lastKey) of(key []byte, n int) engine.Partition {
 // closedByIdle marks results that the clock, not a row, released.
 var closedByIdle = engine.Header{Key: "leat.closed_by", Value: []byte("idle")}
 
+// Forgets tells that a record is the same with whatever old row.
+func (s *sink) Forgets() bool { return true }
+
 // Process writes one record per row.
 func (s *sink) Process(b *engine.Batch, _ engine.Emit) error {
 	headers := s.headers
@@ -129,7 +136,11 @@ func (s *sink) Process(b *engine.Batch, _ engine.Emit) error {
 		s.time(&r, b, i)
 		buf, keyed, err := s.key(&r, b, cols, i)
 		k := len(buf)
-		if err == nil && !deleted {
+		switch {
+		case err != nil || deleted:
+		case s.extended != nil:
+			buf = s.extended.AppendRest(buf, s.objectKey, buf, cols, i)
+		default:
 			buf, err = s.encoder.AppendRow(buf, cols, i)
 		}
 		s.scratch = buf
