@@ -133,6 +133,18 @@ func (n *node) send(port int, b *Batch) error {
 	return emitTo(n.outs[port], b)
 }
 
+// olds tells whether a reader of the node looks at the old rows of updates.
+func (n *node) olds() bool {
+	for _, out := range n.outs {
+		for _, e := range out {
+			if f, ok := e.to.op.(Forgetful); !ok || !f.Forgets() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func emitTo(children []edge, b *Batch) error {
 	if len(b.Sel) == 0 {
 		return nil

@@ -53,6 +53,13 @@ type Rememberer interface {
 	Recall([]byte) error
 }
 
+// Forgetful is an operator that looks at the old rows of deletes only, and not
+// at whether a row is an insert or an update.
+type Forgetful interface {
+	// Forgets tells that it is.
+	Forgets() bool
+}
+
 // Undoer is an operator that holds memory derived from tables (pending sets,
 // caches), which must follow a commit or an abort.
 type Undoer interface {
@@ -112,6 +119,9 @@ type Context struct {
 	// Reach notes that a part of the operator was used (a case of a fold), for
 	// the coverage of tests; nil where nobody asks.
 	Reach func(what string)
+	// Olds tells whether anybody downstream looks at the old rows of updates (see
+	// Forgetful); nil: somebody may.
+	Olds func() bool
 	// Stats tells where the task stands (marks of a view).
 	Stats func() TaskSnapshot
 

@@ -160,6 +160,7 @@ func (t *Task) context(n *node, tables []*state.Table) *Context {
 		Watermark: func() int64 { return n.in },
 		Idle:      func() bool { return t.idle(n) }, clocked: func() bool { return t.clocked(n) },
 		booting: func() bool { return t.booting(n) },
+		Olds:    n.olds,
 		Stats:   t.Snapshot,
 	}
 }

@@ -22,7 +22,9 @@ type emitter struct {
 	finals     []bool
 	cols, olds []aggregate.Column
 	idle       func() bool
-	closing    bool // what comes is released by the watermark
+	wanted     func() bool // the old rows of updates; nil: they may be
+	forgotten  bool        // nobody looks at the old rows of updates
+	closing    bool        // what comes is released by the watermark
 	having     engine.Operator
 }
 
@@ -35,7 +37,7 @@ type outcome struct {
 }
 
 func newEmitter(ctx *engine.Context, s *AggregateSpec, f *fold, g *grouper, windowed, changes bool) (*emitter, error) {
-	e := &emitter{spec: s, fold: f, group: g, windowed: windowed, changes: changes, idle: ctx.Idle}
+	e := &emitter{spec: s, fold: f, group: g, windowed: windowed, changes: changes, idle: ctx.Idle, wanted: ctx.Olds}
 	b := &e.batch
 	b.Schema = s.Out
 	b.Cols = make([]engine.Column, len(s.Out.Fields))
@@ -59,7 +61,10 @@ func newEmitter(ctx *engine.Context, s *AggregateSpec, f *fold, g *grouper, wind
 }
 
 // begin says where rows go until flush.
-func (e *emitter) begin(out engine.Emit, closing bool) { e.out, e.closing = out, closing }
+func (e *emitter) begin(out engine.Emit, closing bool) {
+	e.out, e.closing = out, closing
+	e.forgotten = e.changes && e.having == nil && e.wanted != nil && !e.wanted()
+}
 
 func (e *emitter) reset() {
 	e.n = 0
@@ -106,7 +111,7 @@ func (e *emitter) row(key string, was, is *outcome, final bool) error {
 		e.write(b.Cols, e.cols, key, is, final)
 	}
 	if e.changes {
-		if was != nil {
+		if was != nil && (is == nil || !e.forgotten) {
 			e.write(b.Old, e.olds, key, was, false)
 		}
 		e.finals[i] = final
@@ -115,7 +120,7 @@ func (e *emitter) row(key string, was, is *outcome, final bool) error {
 			e.ops[i] = engine.Delete
 		case was == nil:
 			e.ops[i] = engine.Insert
-		case !final && e.unchanged(i):
+		case !final && e.unchanged(i, was):
 			return nil
 		default:
 			e.ops[i] = engine.Update
@@ -141,20 +146,31 @@ func (e *emitter) write(cols []engine.Column, views []aggregate.Column, key stri
 	first := e.first()
 	for n := range e.fold.steps {
 		s := &e.fold.steps[n]
-		view := &views[s.k]
-		s.fn.Append(o.acc[s.from:s.to], o.heap, view, i)
-		cols[first+s.k].Nulls = view.Nulls
+		s.append(o, &views[s.k], &cols[first+s.k], i)
 	}
 }
 
-func (e *emitter) unchanged(i int32) bool {
+// unchanged compares the aggregates of the old row and the new one. An old row
+// that is forgotten is written as far as it is the same.
+func (e *emitter) unchanged(i int32, was *outcome) bool {
 	first := e.first()
-	for k := range e.spec.Aggregates {
-		if !equal(&e.batch.Cols[first+k], &e.batch.Old[first+k], i) {
+	for n := range e.fold.steps {
+		s := &e.fold.steps[n]
+		old := &e.batch.Old[first+s.k]
+		if e.forgotten {
+			s.append(was, &e.olds[s.k], old, i)
+		}
+		if !equal(&e.batch.Cols[first+s.k], old, i) {
 			return false
 		}
 	}
 	return true
+}
+
+// append writes the aggregate's value into row i of a column, which view shows.
+func (s *step) append(o *outcome, view *aggregate.Column, col *engine.Column, i int32) {
+	s.fn.Append(o.acc[s.from:s.to], o.heap, view, i)
+	col.Nulls = view.Nulls
 }
 
 // failed makes a row of what went wrong with a result, to be reported: the

@@ -25,6 +25,7 @@ type rig struct {
 	stores []state.Spec
 	open   func(*engine.Context) (engine.Operator, error)
 	budget int64            // bytes of a table; above 0 the state is in a folder
+	forget bool             // nobody looks at the old rows of updates
 	ports  bool             // several outputs: rows say which one they came out of
 	ins    []*engine.Schema // of a verb with several inputs
 
@@ -86,6 +87,7 @@ func (r *rig) load() {
 		Partitions: func(engine.Topic) int { return 2 },
 		Watermark:  func() int64 { return r.watermark },
 		Idle:       func() bool { return r.idle },
+		Olds:       func() bool { return !r.forget },
 		Side:       r.side,
 		Stats:      func() engine.TaskSnapshot { return engine.TaskSnapshot{} },
 	}
@@ -259,7 +261,7 @@ func (r *rig) side(port int, b *engine.Batch) error {
 		if row.op != engine.Delete {
 			row.row = texts(b.Schema, b.Cols, i)
 		}
-		if row.op != engine.Insert {
+		if row.op == engine.Delete || row.op == engine.Update && !r.forget {
 			row.old = texts(b.Schema, b.Old, i)
 		}
 		r.rows = append(r.rows, row)
@@ -288,7 +290,11 @@ func (o result) text(times bool) string {
 	case o.op == engine.Insert:
 		s = "+ " + o.shown(o.row)
 	case o.op == engine.Update:
-		s = "~ " + o.shown(o.old) + " -> " + o.shown(o.row)
+		s = "~ "
+		if o.old != nil {
+			s += o.shown(o.old) + " -> "
+		}
+		s += o.shown(o.row)
 	default:
 		s = "- " + o.shown(o.old)
 	}

@@ -48,10 +48,18 @@ type slider struct {
 	rows     []slid
 	accs     []uint64 // of rows, in their order
 	partly   bool     // one of rows is late for something
+	near     nearby
 	moved    []uint64
 	ends     []int64
 	is, had  outcome // of the row at hand
 	touched  byte
+}
+
+// nearby is where the rows of the last window that was asked for are: windows
+// are asked for in order.
+type nearby struct {
+	end    int64
+	lo, hi int
 }
 
 // slid is a row of the key at hand.
@@ -287,9 +295,16 @@ func (s *slider) run(acc []uint64, lo, hi int) error {
 // between are the rows, lo … hi-1, whose times are within the window that ends
 // at end.
 func (s *slider) between(end int64) (lo, hi int) {
-	lo = s.search(end - s.size)
-	for hi = lo; hi < len(s.rows) && s.rows[hi].t <= end; hi++ {
+	if end < s.near.end {
+		s.near = nearby{end: engine.MinTime}
 	}
+	lo, hi = s.near.lo, s.near.hi
+	for lo < len(s.rows) && s.rows[lo].t < end-s.size {
+		lo++
+	}
+	for hi = max(lo, hi); hi < len(s.rows) && s.rows[hi].t <= end; hi++ {
+	}
+	s.near = nearby{end, lo, hi}
 	return lo, hi
 }
 
@@ -312,15 +327,21 @@ func (s *slider) search(t int64) int {
 	return lo
 }
 
-// existed tells whether the rows that were sent made the window that ends at end.
+// existed tells whether the rows that were sent made the window that ends at
+// end: one of the last within it, as their left window, or one just before it,
+// as its right.
 func (s *slider) existed(end int64) bool {
-	for i := s.search(end - s.size - 1); i < len(s.rows) && s.rows[i].t <= end; i++ {
-		r := &s.rows[i]
-		if !r.sent {
-			continue
-		}
-		if s.leftEnd(r.t) == end && r.horizon <= end || s.exact && r.t+1+s.size == end {
+	lo, hi := s.between(end)
+	for i := hi - 1; i >= lo && s.leftEnd(s.rows[i].t) == end; i-- {
+		if r := &s.rows[i]; r.sent && r.horizon <= end {
 			return true
+		}
+	}
+	if s.exact {
+		for i := lo - 1; i >= 0 && s.rows[i].t+1+s.size == end; i-- {
+			if s.rows[i].sent {
+				return true
+			}
 		}
 	}
 	return false
@@ -328,7 +349,8 @@ func (s *slider) existed(end int64) bool {
 
 // news tells whether the window that ends at end has a row that was not sent.
 func (s *slider) news(end int64) bool {
-	for i := s.search(end - s.size); i < len(s.rows) && s.rows[i].t <= end; i++ {
+	lo, hi := s.between(end)
+	for i := lo; i < hi; i++ {
 		if r := &s.rows[i]; !r.sent && r.horizon <= end {
 			return true
 		}
@@ -351,7 +373,7 @@ func (s *slider) closings(slot state.Slot, from, to int64) (int64, error) {
 		rows, err := 0, error(nil)
 		wasSent, same := false, false
 		switch {
-		case s.spec.Update:
+		case s.spec.Update && !s.out.forgotten:
 			rows, wasSent, same, err = s.both(end, s.existed(end))
 		case swift:
 			rows, err = s.swift(end)
@@ -380,14 +402,11 @@ func (s *slider) closings(slot state.Slot, from, to int64) (int64, error) {
 
 // swift is merge for windows of many rows, asked for in order.
 func (s *slider) swift(end int64) (int, error) {
-	lo := s.search(end - s.size)
-	hi := lo
-	for hi < len(s.rows) && s.rows[hi].t <= end {
-		if s.rows[hi].horizon > end {
-			rows, err := s.merge(end, false, 0) // not all of them count
-			return rows, err
+	lo, hi := s.between(end)
+	for i := lo; s.partly && i < hi; i++ {
+		if s.rows[i].horizon > end {
+			return s.merge(end, false, 0) // not all of them count
 		}
-		hi++
 	}
 	return hi - lo, s.span.window(lo, hi, s.rowAcc, s.acc, &s.heap)
 }

@@ -60,41 +60,61 @@ func packWords(dst []byte, words []uint64) []byte {
 	return dst
 }
 
-// unpackWords reads what packWords wrote.
-func unpackWords(words []uint64, b []byte) (rest []byte, ok bool) {
-	n := (len(words) + 1) / 2
-	if len(b) < n {
-		return nil, false
-	}
-	sizes := b[:n]
-	b = b[n:]
-	for i := range words {
-		code := uint(sizes[i/2] >> (i % 2 * 4) & 15)
+// packedForm is what a word's size says: its bytes, which bits of eight are
+// these, and how far up they go.
+type packedForm struct {
+	mask uint64
+	size uint8
+	up   uint8
+}
+
+var packedForms = func() (forms [16]packedForm) {
+	for code := range forms {
 		size := code
 		if code > 8 {
-			size -= 8
+			size = code - 8
+			forms[code].up = uint8(64 - 8*size)
 		}
+		forms[code].size, forms[code].mask = uint8(size), 1<<(8*size)-1 // all of it for 8, as a shift by 64 gives 0
+	}
+	return forms
+}()
+
+// unpackWords reads what packWords wrote. What lies behind b, up to its
+// capacity, may be looked at and is not used.
+func unpackWords(words []uint64, b []byte) (rest []byte, ok bool) {
+	at := (len(words) + 1) / 2
+	if len(b) < at {
+		return nil, false
+	}
+	wide := b[:cap(b)]
+	for i := range words {
+		code := wide[i/2] >> (i % 2 * 4) & 15
+		form := &packedForms[code]
 		var v uint64
-		switch {
-		case len(b) >= 8:
-			v = binary.LittleEndian.Uint64(b) & (1<<(8*size) - 1) // all of it for 8, as a shift by 64 gives 0
-		case uint(len(b)) < size:
-			return nil, false
-		default:
-			for k := range size {
-				v |= uint64(b[k]) << (8 * k)
+		if at+8 <= len(wide) {
+			v = binary.LittleEndian.Uint64(wide[at:]) & form.mask
+			at += int(form.size)
+		} else {
+			if at+int(form.size) > len(b) {
+				return nil, false
+			}
+			for k := range form.size {
+				v |= uint64(wide[at]) << (8 * k)
+				at++
 			}
 		}
-		b = b[size:]
-		switch {
-		case code > 8:
-			v <<= 64 - 8*size
-		case code > 0:
+		if form.up > 0 {
+			v <<= form.up & 63
+		} else {
 			v = unfoldWord(v)
 		}
 		words[i] = v
 	}
-	return b, true
+	if at > len(b) {
+		return nil, false
+	}
+	return b[at:], true
 }
 
 // append writes the row in s.acc to a bucket that begins at from.
@@ -146,7 +166,7 @@ func (s *slider) ahead(keys []dueSlot) {
 // load reads the rows of a key that matter to windows that end at from or
 // later, in order of time and arrival.
 func (s *slider) load(slot state.Slot, from int64) error {
-	s.rows, s.accs, s.partly = s.rows[:0], s.accs[:0], false
+	s.rows, s.accs, s.partly, s.near = s.rows[:0], s.accs[:0], false, nearby{end: engine.MinTime}
 	s.refresh()
 	for _, p := range s.panes {
 		if from > -s.far && p.End() <= from-s.size-1 {
