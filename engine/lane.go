@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,8 +37,10 @@ type lane struct {
 	applied    int64                   // when state last went to Pebble, ms
 	endMedian  ewma
 	joined     bool
-	failures   int // aborts in a row from the same offsets
-	drops      int // sessions in a row that were dropped soon and without a commit
+	failures   int                                // aborts in a row from the same offsets
+	drops      int                                // sessions in a row that were dropped soon and without a commit
+	fresh      bool                               // a task was opened since the last commit: people wait for it
+	wake       atomic.Pointer[context.CancelFunc] // ends a Poll: a task has been restored
 }
 
 // laneTask is a task with where it is in its life:
@@ -167,7 +170,7 @@ func (l *lane) work(ctx context.Context) error {
 		if l.closing() {
 			wait = min(wait, time.Millisecond)
 		}
-		rows, err := l.session.Poll(ctx, pollRows, wait)
+		rows, err := l.poll(ctx, wait)
 		if ctx.Err() != nil {
 			return nil // drain: commit what was processed
 		}
@@ -184,9 +187,31 @@ func (l *lane) work(ctx context.Context) error {
 		if err := l.advance(); err != nil {
 			return err
 		}
-		if g, _ := l.session.Assignment(); g != l.generation || l.full() || l.ready() || l.atEnd() || l.w.finished(l) {
+		if g, _ := l.session.Assignment(); g != l.generation || l.full() || l.ready() || l.atEnd() || l.w.finished(l) || l.session.RebalanceWaits() {
 			return nil
 		}
+	}
+}
+
+// poll is a Poll that ends early when a task has been restored.
+func (l *lane) poll(ctx context.Context, wait time.Duration) ([]*Rows, error) {
+	if !l.restoring() {
+		return l.session.Poll(ctx, pollRows, wait)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.wake.Store(&cancel)
+	defer l.wake.Store(nil)
+	if l.ready() {
+		cancel() // it came before it could wake us
+	}
+	return l.session.Poll(ctx, pollRows, wait)
+}
+
+// wakeUp ends a Poll that waits. It may be called from any goroutine.
+func (l *lane) wakeUp() {
+	if cancel := l.wake.Load(); cancel != nil {
+		(*cancel)()
 	}
 }
 
@@ -325,6 +350,16 @@ func (l *lane) full() bool {
 	return records >= maxRecords || bytes >= maxBytes
 }
 
+// restoring tells that a task is being restored.
+func (l *lane) restoring() bool {
+	for _, t := range l.tasks {
+		if t.task == nil && t.restored != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // ready tells that a task has been restored and wants to be opened.
 func (l *lane) ready() bool {
 	for _, t := range l.tasks {
@@ -338,8 +373,12 @@ func (l *lane) ready() bool {
 // interval is how long a turn polls: the commit interval, or ten times what
 // ending a transaction takes, whichever is longer. It is bounded, because
 // ending includes the flush: where the broker is what is slow, longer turns
-// only make longer flushes.
+// only make longer flushes. The first turn of a task that was taken over is not
+// made longer: views have stood still since the lane before it left.
 func (l *lane) interval() time.Duration {
+	if l.fresh {
+		return l.w.opts.CommitInterval
+	}
 	return max(l.w.opts.CommitInterval, min(10*l.endMedian.value(), maxInterval))
 }
 
@@ -382,7 +421,7 @@ func (l *lane) commit(ctx context.Context) error {
 		took := time.Since(start)
 		l.endMedian.add(took)
 		l.w.metrics.commit(took)
-		l.number, l.failures, l.drops = number, 0, 0
+		l.number, l.failures, l.drops, l.fresh = number, 0, 0, false
 	}
 	return l.done(dirty)
 }

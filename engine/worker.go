@@ -255,8 +255,8 @@ func (w *Worker) startOffset(ctx context.Context, sub *SubTopology, tp TopicPart
 	return at, nil
 }
 
-// restore brings a task's state up in the pool and hands it to ch.
-func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch chan<- restored) {
+// restore brings a task's state up in the pool, hands it to ch and calls told.
+func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch chan<- restored, told func()) {
 	w.restoring.Add(1)
 	count := w.waits(TaskID{sub.ID, p})
 	w.group.other(func() error {
@@ -270,6 +270,7 @@ func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch 
 			return nil
 		}
 		ch <- w.restoreTask(ctx, sub, p, count)
+		told()
 		return nil
 	})
 }
@@ -368,20 +369,28 @@ func (w *Worker) Restoring() (done, total int64, running bool) {
 func (w *Worker) discard(ch <-chan restored) {
 	w.group.other(func() error {
 		if r := <-ch; r.lease.Lease != nil {
-			r.lease.Abandon()
+			// What was restored is kept: the next restore reads on from there.
+			if err := r.lease.Release(); err != nil {
+				w.log.Warn("give back state", "err", err)
+			}
 		}
 		return nil
 	})
 }
 
+// flushLoop flushes state every FlushEvery, and sooner at first: what was
+// restored anew, or made in the first minute, would have to be restored again
+// after a crash.
 func (w *Worker) flushLoop(ctx context.Context) error {
-	for Sleep(ctx, w.opts.FlushEvery) {
+	for every := min(firstFlush, w.opts.FlushEvery); Sleep(ctx, every); every = min(2*every, w.opts.FlushEvery) {
 		if err := w.db.Flush(); err != nil {
 			return stateError("flush state", err)
 		}
 	}
 	return nil
 }
+
+const firstFlush = 7 * time.Second // after the first apply
 
 // applyEvery is how often lanes write committed state to Pebble: what is not
 // written, or written and not flushed, comes back from the changelog.

@@ -68,11 +68,19 @@ func presentIDs(members []kmsg.JoinGroupResponseMember) []string {
 		if err := meta.ReadFrom(members[i].ProtocolMetadata); err != nil {
 			continue // a foreign member: it has no id
 		}
-		if d := meta.UserData; len(d) > 1 && d[0] == userDataVersion {
-			ids = append(ids, string(d[1:]))
+		if id := idIn(meta.UserData); id != "" {
+			ids = append(ids, id)
 		}
 	}
 	return ids
+}
+
+// idIn is the transactional id that a member tells; "" for a foreign one.
+func idIn(userData []byte) string {
+	if len(userData) > 1 && userData[0] == userDataVersion {
+		return string(userData[1:])
+	}
+	return ""
 }
 
 // buryDead fences the ids that were there and are not, before anybody is told

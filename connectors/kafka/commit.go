@@ -288,7 +288,7 @@ func (s *Session) holds(ctx context.Context, number int64, offsets []engine.Offs
 	// around has the patience.
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
 	defer cancel()
-	all, err := stableOffsets(ctx, s.adm, s.sc.Group)
+	all, err := s.stable(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -204,6 +204,7 @@ func (s *Session) groupOptions() []kgo.Opt {
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { s.assigned(m) }),
 		kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) { s.void("revoked") }),
 		kgo.OnPartitionsLost(func(context.Context, *kgo.Client, map[string][]int32) { s.void("lost") }),
+		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { s.hurry() }),
 		kgo.WithHooks(groupErrors{s}),
 	}
 	if s.sc.InstanceID != "" {
@@ -253,7 +254,18 @@ func (s *Session) die(op string, err error) error {
 // AllowRebalance lets a pending rebalance run; the end of every turn.
 func (s *Session) AllowRebalance() {
 	s.delivered = false
+	s.mu.Lock()
+	s.group.waits = false
+	s.mu.Unlock()
 	s.cl.AllowRebalance()
+}
+
+// RebalanceWaits tells that the group wants to rebalance and waits for the end
+// of the turn: all other members stand still meanwhile.
+func (s *Session) RebalanceWaits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.group.waits
 }
 
 // HighWatermarks asks the leaders for the end of partitions (read uncommitted).
@@ -305,11 +317,9 @@ func (s *Session) probe(ctx context.Context, tp engine.TopicPartition, at, end e
 // still owned its partitions then: an answer that another lane has had a part in
 // is an error of Kind Retry.
 func (s *Session) Committed(ctx context.Context, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Committed, error) {
-	// The transaction that is waited for may be our own, left open by a broker
-	// that went away: nobody ends it but the session after this one.
 	stable, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
 	defer cancel()
-	all, err := stableOffsets(stable, s.adm, s.sc.Group)
+	all, err := s.stable(stable)
 	if err != nil {
 		return nil, s.cfg.fail("read committed offsets", err)
 	}

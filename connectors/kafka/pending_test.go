@@ -1,0 +1,196 @@
+//go:build synctests
+
+package kafka
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/leatstream/leat/connectors/kafka/embedded"
+	"github.com/leatstream/leat/engine"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Offsets are pending in a transaction of a lane that is in the group no more,
+// and that no leader has known: whoever waits for them fences it, long before
+// its timeout. A lane of another group that has its own open is left alone.
+func TestPendingOffsetsOfTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, embedded.Options{Virtual: true})
+		w.putN("in", 0, 0, 3)
+		var vanished []string
+		a := w.lane("p.1.a.0", func(cfg *Config, sc *SessionConfig) {
+			cfg.TransactionTimeout = time.Minute
+			sc.OnVanished = func(ids []string) { vanished = append(vanished, ids...) }
+		})
+		a.read(3)
+		a.begin()
+		a.mustCommit()
+		dead, other := w.producer("p.1.dead.0"), w.producer("q.1.a.0")
+		w.openTransaction(dead, "out", "of the dead")
+		w.pendingOffset(dead, "g", in(0), 1)
+		w.openTransaction(other, "out", "of another group")
+
+		start := time.Now()
+		got, err := a.Committed(context.Background(), a.owned)
+		if err != nil || got[in(0)].Offset != 3 {
+			t.Fatal(got, err)
+		}
+		if waited := time.Since(start); waited > pendingPatience+time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		if !slices.Equal(vanished, []string{"p.1.dead.0"}) {
+			t.Errorf("fenced %q", vanished)
+		}
+		if err := other.EndTransaction(context.Background(), kgo.TryCommit); err != nil {
+			t.Error(err)
+		}
+		w.wantVisible("out", "of another group")
+	})
+}
+
+// A lane that takes part in the group ends its transaction itself, however long
+// it takes.
+func TestPendingOffsetsOfTheLiving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, embedded.Options{Virtual: true})
+		w.putN("in", 0, 0, 3)
+		a := w.lane("p.1.a.0", func(cfg *Config, _ *SessionConfig) { cfg.TransactionTimeout = time.Minute })
+		b := w.lane("p.1.b.0")
+		turns(t, func() bool { return len(a.owned) == 1 && len(b.owned) == 1 }, a, b)
+		a.begin()
+		a.mustCommit()
+		a.begin()
+		a.produce("out", "of the living")
+		if err := a.cl.Flush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		w.pendingOffset(a.cl, "g", in(0), 1)
+		if _, err := b.Committed(context.Background(), b.owned); engine.KindOf(err) != engine.Retry {
+			t.Fatalf("offsets that are pending: %v", err)
+		}
+		a.mustCommit()
+		w.wantVisible("out", "of the living")
+	})
+}
+
+// The broker is away while a lane aborts: the client takes the second try for an
+// abort and means to claim its id again with the next transaction. The lane asks
+// for stable offsets before that, and would wait for itself.
+func TestPendingOffsetsOfOurOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, embedded.Options{Virtual: true})
+		w.putN("in", 0, 0, 3)
+		l := newLink(w.b.Dial)
+		a := w.lane("a", func(cfg *Config, _ *SessionConfig) {
+			cfg.Dialer = l.connect
+			cfg.TransactionTimeout, cfg.SessionTimeout = time.Minute, 2*time.Minute
+		})
+		a.read(3)
+		a.begin()
+		a.mustCommit()
+		a.begin()
+		a.produce("out", "x")
+		if err := a.cl.Flush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		w.pendingOffset(a.cl, "g", in(0), 1)
+
+		l.down()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := a.txn.End(ctx, kgo.TryAbort); err == nil {
+			t.Fatal("an abort without a broker")
+		}
+		if _, err := a.txn.End(ctx, kgo.TryAbort); err != nil {
+			t.Fatalf("the client has changed, and this may be needed no more: %v", err)
+		}
+		a.open = false
+		l.up()
+
+		a.until(func() bool { return len(a.owned) == 1 })
+		start := time.Now()
+		got, err := a.Committed(context.Background(), a.owned)
+		if err != nil || got[in(0)].Offset != 3 {
+			t.Fatal(got, err)
+		}
+		if waited := time.Since(start); waited > 5*time.Second {
+			t.Errorf("waited %v for itself", waited)
+		}
+	})
+}
+
+// What one lane of a group has in common with the others.
+func TestFamilyOf(t *testing.T) {
+	for id, want := range map[string]string{"shop.1.one.0": "shop.1", "a.b.2.w-1.12": "a.b.2", "a.b": "", "a": "", "": ""} {
+		if got := familyOf(id); got != want {
+			t.Errorf("%q: %q, want %q", id, got, want)
+		}
+	}
+}
+
+// A partition that is resumed is fetched at once, though a fetch of others, which
+// are silent, is on its way and the broker holds it.
+func TestResumeDoesNotWaitForTheSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, embedded.Options{Virtual: true})
+		w.put("in", 1, "here")
+		a := w.lane("a", func(cfg *Config, _ *SessionConfig) { cfg.FetchMaxWait = 20 * time.Second })
+		for len(a.owned) < 2 {
+			a.poll()
+			a.idle()
+			_, a.owned = a.Assignment()
+		}
+		a.SetPositions(map[engine.TopicPartition]engine.Offset{in(0): 0})
+		a.Resume([]engine.TopicPartition{in(0)})
+		for range 20 {
+			a.poll()
+			a.idle()
+		}
+		start := time.Now()
+		a.SetPositions(map[engine.TopicPartition]engine.Offset{in(1): 0})
+		a.Resume([]engine.TopicPartition{in(1)})
+		for a.poll() == 0 {
+			a.idle()
+		}
+		a.wantRows("in/1@0=here")
+		if waited := time.Since(start); waited > time.Second {
+			t.Errorf("its first row came after %v", waited)
+		}
+	})
+}
+
+// A lane in the middle of its turn hears that a rebalance waits for it: the turn
+// need not last its whole interval.
+func TestRebalanceHurriesTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, embedded.Options{Virtual: true})
+		w.putN("in", 0, 0, 3)
+		a := w.lane("a")
+		a.read(3)
+		a.begin()
+		w.putN("in", 0, 3, 1)
+		for a.poll() == 0 {
+			a.until(func() bool { return true })
+		}
+		if a.RebalanceWaits() {
+			t.Fatal("nobody has come")
+		}
+		b := w.lane("b")
+		defer b.Close(true)
+		start := time.Now()
+		if _, err := a.Poll(context.Background(), 1, patience); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(start); waited > time.Second || !a.RebalanceWaits() {
+			t.Fatalf("a poll of %v; a rebalance waits: %v", waited, a.RebalanceWaits())
+		}
+		a.mustCommit()
+		if a.RebalanceWaits() {
+			t.Error("the turn is over")
+		}
+	})
+}
