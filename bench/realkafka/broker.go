@@ -37,7 +37,8 @@ type Broker struct {
 	ended   chan error
 }
 
-// Start runs a node and waits until it serves, a minute at most.
+// Start runs a node and waits until it serves, two minutes at most: seconds are
+// enough where nothing else runs.
 func Start(ctx context.Context, o Options) (*Broker, error) {
 	if o.Heap == "" {
 		o.Heap = "1g"
@@ -144,7 +145,7 @@ kill $watch
 
 // awaitReady watches the log for the line that Kafka writes when it serves.
 func (b *Broker) awaitReady(ctx context.Context, log string) error {
-	const patience, glance = 60 * time.Second, 50 * time.Millisecond
+	const patience, glance = 2 * time.Minute, 50 * time.Millisecond
 	deadline := time.After(patience)
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
