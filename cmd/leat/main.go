@@ -97,7 +97,10 @@ func exitCode(err error) int {
 func signals() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ch := make(chan os.Signal, 2)
-	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // a terminal that is closed drains, too
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(ch, syscall.SIGHUP) // a terminal that is closed
+	}
 	go func() {
 		if _, ok := <-ch; !ok {
 			return
