@@ -233,13 +233,22 @@ func (d *Driver) turn(t *Task) (busy bool, err error) {
 // commit is the transaction: all records and offsets at once.
 func (d *Driver) commit(t *Task) error {
 	produced := map[TopicPartition]Offset{}
+	var of driven // of the last record: many follow that go to the same topic
 	for _, r := range t.Records() {
 		if r.Time == 0 {
 			r.Time = d.now
 		}
+		if of.topic != r.Topic {
+			of = d.driven(r.Topic)
+		}
+		if !of.internal && !of.source {
+			if d.results != nil {
+				d.results(r.Topic, r)
+			}
+			continue
+		}
 		tp := TopicPartition{r.Topic, r.Partition}
-		internal := d.internal(r.Topic)
-		if strings.HasSuffix(string(r.Topic), ".repartition") && internal && d.partitions > 1 {
+		if of.repartition && d.partitions > 1 {
 			r.Key, r.Value = clone(r.Key), clone(r.Value)
 			if d.moved[tp] == nil {
 				d.moved[tp] = map[Partition][]Record{}
@@ -247,16 +256,18 @@ func (d *Driver) commit(t *Task) error {
 			d.moved[tp][t.ID.Partition] = append(d.moved[tp][t.ID.Partition], r)
 			continue
 		}
-		if internal || d.isSource(r.Topic) {
+		l := d.log(tp)
+		if of.changelog && !d.keepState {
+			l.base++ // nobody reads it
+		} else {
 			r.Key, r.Value = clone(r.Key), clone(r.Value)
-			l := d.log(tp)
 			l.records = append(l.records, r)
-			if strings.HasSuffix(string(r.Topic), ".changelog") {
+			if of.changelog {
 				d.compact(l)
 			}
-			produced[tp] = Offset(l.end())
 		}
-		if !internal && d.results != nil {
+		produced[tp] = Offset(l.end())
+		if !of.internal && d.results != nil {
 			d.results(r.Topic, r)
 		}
 	}
@@ -318,15 +329,10 @@ func clone(b []byte) []byte {
 	return append([]byte{}, b...)
 }
 
-// compact keeps the newest record per key, as the broker would; without
-// restarts nobody reads a changelog, and nothing is kept. Those who read a tail
-// need the deletes, too.
+// compact keeps the newest record per key, as the broker would. Those who read
+// a tail need the deletes, too.
 func (d *Driver) compact(l *memoryLog) {
 	const least = 2_000
-	if !d.keepState {
-		l.base, l.records = l.end(), l.records[:0]
-		return
-	}
 	if len(l.records) < least {
 		return
 	}
@@ -347,9 +353,20 @@ func (d *Driver) compact(l *memoryLog) {
 	l.records = kept
 }
 
-func (d *Driver) internal(topic Topic) bool {
+// driven is what a topic is to the driver.
+type driven struct {
+	topic                                    Topic
+	internal, changelog, repartition, source bool
+}
+
+func (d *Driver) driven(topic Topic) driven {
 	s := string(topic)
-	return strings.HasPrefix(s, d.topo.Pipeline+".") && (strings.HasSuffix(s, ".changelog") || strings.HasSuffix(s, ".repartition"))
+	of := driven{topic: topic, source: d.isSource(topic)}
+	if strings.HasPrefix(s, d.topo.Pipeline+".") {
+		of.changelog, of.repartition = strings.HasSuffix(s, ".changelog"), strings.HasSuffix(s, ".repartition")
+	}
+	of.internal = of.changelog || of.repartition
+	return of
 }
 
 func (d *Driver) isSource(topic Topic) bool {
