@@ -25,6 +25,9 @@ type Way struct {
 	Chunks int    // the rows are fed in so many parts, with a restart between them
 	Unruly uint64 // not 0: seed of random turns, late commits, aborts and crashes
 	Again  bool   // restart after the end of input, too: nothing may come twice
+	Nap    int64  // ms of the silence at the end that pass before a restart; 0: none
+	Before bool   // restart when a silence between rows begins
+	After  bool   // restart when it is over
 }
 
 func (w Way) String() string {
@@ -35,6 +38,15 @@ func (w Way) String() string {
 	if w.Again {
 		s += ", a restart at the end"
 	}
+	if w.Nap > 0 {
+		s += fmt.Sprintf(", a restart %d ms behind the last row", w.Nap)
+	}
+	if w.Before {
+		s += ", restarts before silences"
+	}
+	if w.After {
+		s += ", restarts after silences"
+	}
 	return s
 }
 
@@ -44,12 +56,18 @@ func (c *Case) String() string {
 	fmt.Fprintf(&b, "seed %d, %d partitions\n\n%s\n", c.Seed, c.Partitions, YAML(c.Spec))
 	for _, s := range c.Spec.Sources {
 		for _, r := range c.Records[s.Name] {
+			if r.Lull > 0 {
+				fmt.Fprintf(&b, "silence of %d ms\n", r.Lull)
+			}
 			key := "null"
 			if r.Key != nil {
 				key = fmt.Sprintf("%q", *r.Key)
 			}
 			fmt.Fprintf(&b, "%s/%d@%d time %d key %s %s\n", s.Name, r.Part, r.Off, r.Time, key, valueJSON(r))
 		}
+	}
+	if c.Spec.Rest > 0 {
+		fmt.Fprintf(&b, "silence of %d ms\n", c.Spec.Rest)
 	}
 	return b.String()
 }
@@ -79,6 +97,11 @@ func valueJSON(r naive.Record) []byte {
 		out = append(out, fmt.Sprintf("%q:%s", k, v)...)
 	}
 	return append(out, '}')
+}
+
+// silent tells whether all that waits for time comes out when nothing comes.
+func (c *Case) silent() bool {
+	return c.Spec.Rest > 0 && !slices.ContainsFunc(c.Spec.Sources, func(s *naive.Source) bool { return !s.Table && s.CloseAfter == 0 })
 }
 
 // number gives records their offsets.

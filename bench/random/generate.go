@@ -17,35 +17,46 @@ const epoch = 1_000_000_000
 
 // maker makes random cases.
 type maker struct {
-	r     *rand.Rand
-	c     *Case
-	scale int64 // ms: distances in time are small multiples of it
-	begin int64 // about when rows happen, ms
-	zone  string
-	names int
-	whole bool   // no null in k, n and u: joins that keep rows without a key lose those that move
-	only  string // kinds of steps to try; "": all that run
+	r      *rand.Rand
+	c      *Case
+	scale  int64 // ms: distances in time are small multiples of it
+	begin  int64 // about when rows happen, ms
+	zone   string
+	names  int
+	quiet  bool   // sources fall silent, and the clock moves time on
+	lulled bool   // there was a silence between two rows
+	whole  bool   // no null in k, n and u: joins that keep rows without a key lose those that move
+	only   string // kinds of steps to try; "": all that run
 }
 
 // Generate makes the case of a seed. only names a kind of step that must be in
-// it, or calendar: windows of a calendar; "": any.
+// it, or calendar: windows of a calendar; or idle: sources fall
+// silent; "": any.
 func Generate(seed uint64, only string) *Case {
 	m := &maker{r: rand.New(rand.NewPCG(seed, 7)), only: only}
 	m.c = &Case{Seed: seed, Spec: &naive.Spec{}, Records: map[string][]naive.Record{}}
 	m.c.Partitions = []int{1, 1, 2, 3, 4}[m.r.IntN(5)]
 	m.scale, m.begin = []int64{1, 10, 1000}[m.r.IntN(3)], epoch
-	if m.one(12) || only == "calendar" {
+	if m.one(12) && only != "idle" || only == "calendar" {
 		m.calendar()
 	}
 	if only == "calendar" {
 		m.only = "aggregate"
 	}
+	if m.quiet = m.zone == "" && m.one(4) || only == "idle"; m.quiet {
+		m.scale = []int64{1, 10, 100}[m.r.IntN(3)]
+	}
+	if only == "idle" {
+		m.only = ""
+	}
 	m.pipeline()
 	m.whole = slices.ContainsFunc(m.c.Spec.Steps, func(s *naive.Step) bool { return s.Type == "join" && (s.Kind != "inner" || s.Late != "") })
+	m.silences()
 	for _, s := range m.c.Spec.Sources {
 		m.c.Records[s.Name] = m.rows(s)
 	}
 	m.c.number()
+	m.rest()
 	m.ways()
 	return m.c
 }
@@ -79,6 +90,12 @@ func (m *maker) ways() {
 		if m.one(2) {
 			w.Unruly = m.r.Uint64() | 1
 		}
+		if m.quiet {
+			w.Before, w.After = m.one(3), m.one(3)
+			if m.one(2) {
+				w.Nap = m.span(1, 60)
+			}
+		}
 		m.c.Ways = append(m.c.Ways, w)
 	}
 }
@@ -105,7 +122,7 @@ func (m *maker) source(name string) *naive.Source {
 		s.EventTime = ""
 	}
 	switch {
-	case m.one(3):
+	case m.one(3) && !m.quiet: // else the clock would have to move for days
 		s.Disorder = 2 * naive.Calm
 	case m.one(3):
 		s.Tidy = true
@@ -150,6 +167,11 @@ func (m *maker) rows(s *naive.Source) []naive.Record {
 		if m.one(25) {
 			now += 40 * m.scale
 		}
+		lull := m.lull(s, i)
+		newest += lull
+		if s.Tidy || !m.one(3) { // else rows are late that come when time has moved on
+			now += lull
+		}
 		at := now
 		switch m.r.IntN(8) {
 		case 0:
@@ -166,7 +188,7 @@ func (m *maker) rows(s *naive.Source) []naive.Record {
 			at = max(at, newest-s.Disorder)
 			newest = max(newest, at)
 		}
-		r := naive.Record{Time: at, Part: m.r.IntN(m.c.Partitions), Value: map[string]any{}}
+		r := naive.Record{Time: at, Lull: lull, Part: m.r.IntN(m.c.Partitions), Value: map[string]any{}}
 		for _, c := range s.Cols {
 			if v, there := m.value(c, int64(i), at, kinds); there {
 				r.Value[c.Name] = v
@@ -183,7 +205,7 @@ func (m *maker) rows(s *naive.Source) []naive.Record {
 		case 2:
 			if s.EventTime != "" {
 				r.Value[s.EventTime] = at + naive.MaxFuture + m.r.Int64N(2)
-				if s.Tidy {
+				if s.Tidy || m.quiet {
 					r.Value[s.EventTime] = at + naive.MaxFuture + 1
 				}
 			}

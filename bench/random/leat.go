@@ -31,6 +31,7 @@ type driver interface {
 	Feed(engine.Record)
 	Run() error
 	Restart() error
+	AdvanceClock(ms int64) error
 	Close() error
 }
 
@@ -68,8 +69,19 @@ func Leat(c *Case, w Way, want *naive.Result) (out *Output, err error) {
 	if err := feed(c, w, d); err != nil {
 		return nil, err
 	}
+	if err := rest(c, w, d); err != nil {
+		return nil, fmt.Errorf("silence: %w", err)
+	}
+	before := out.counts()
 	if err := d.Close(); err != nil {
 		return nil, fmt.Errorf("close: %w", err)
+	}
+	if c.silent() {
+		for name, n := range out.counts() {
+			if n > before[name] {
+				return nil, fmt.Errorf("sink %s: %d records come at the end of input, and not when all was silent", name, n-before[name])
+			}
+		}
 	}
 	if w.Again {
 		if err := d.Restart(); err != nil {
@@ -96,6 +108,15 @@ func open(topo *engine.Topology, c *Case, w Way, out *Output) (driver, error) {
 	return engine.NewDriver(topo, engine.DriverOptions{Partitions: c.Partitions, Now: clock, Batch: w.Batch, Restarts: true, Result: result})
 }
 
+// counts tells how many records each sink has.
+func (o *Output) counts() map[string]int {
+	n := map[string]int{}
+	for name, records := range o.Sinks {
+		n[name] = len(records)
+	}
+	return n
+}
+
 func header(r engine.Record, key string) string {
 	for _, h := range r.Headers {
 		if h.Key == key {
@@ -116,6 +137,11 @@ func feed(c *Case, w Way, d driver) error {
 				if r.Key != nil {
 					rec.Key = []byte(*r.Key)
 				}
+				if r.Lull > 0 {
+					if err := lull(r.Lull, w, d); err != nil {
+						return fmt.Errorf("silence: %w", err)
+					}
+				}
 				d.Feed(rec)
 			}
 		}
@@ -129,6 +155,41 @@ func feed(c *Case, w Way, d driver) error {
 		}
 	}
 	return nil
+}
+
+// lull lets time pass between two rows.
+func lull(ms int64, w Way, d driver) error {
+	if err := d.Run(); err != nil {
+		return err
+	}
+	if w.Before {
+		if err := d.Restart(); err != nil {
+			return err
+		}
+	}
+	if err := d.AdvanceClock(ms); err != nil {
+		return err
+	}
+	if w.After {
+		return d.Restart()
+	}
+	return nil
+}
+
+// rest lets time pass behind the last row: what waits for time comes out.
+func rest(c *Case, w Way, d driver) error {
+	if c.Spec.Rest == 0 {
+		return nil
+	}
+	if w.Nap > 0 {
+		if err := d.AdvanceClock(w.Nap); err != nil {
+			return err
+		}
+		if err := d.Restart(); err != nil {
+			return err
+		}
+	}
+	return d.AdvanceClock(c.Spec.Rest)
 }
 
 // chains sees to it that each change of a table carries the row before.

@@ -54,4 +54,10 @@ var Mutations = []Mutation{
 		Old: "	for k := range f.texts {\n		r, err", New: "	for k := range f.texts {\n		if MUTANT && k > 0 && f.texts[k] == f.texts[k-1] {\n			continue\n		}\n		r, err"},
 	{Name: "a condition that is null holds of an element", File: "operators/expr/predicate.go", Only: "flat_map",
 		Old: "!c.Null(e) && c.Bools[e]\n", New: "(c.Null(e) && MUTANT || !c.Null(e) && c.Bools[e])\n"},
+	{Name: "the clock moves time too far by a millisecond", File: "engine/input.go", Only: "idle",
+		Old: "		to := greatest - spec.Watermark.MaxOutOfOrderness.Milliseconds() + now - last\n", New: "		to := greatest - spec.Watermark.MaxOutOfOrderness.Milliseconds() + now - last\n		if MUTANT {\n			to++\n		}\n"},
+	{Name: "time that the clock has moved is not committed", File: "engine/input.go", Only: "idle",
+		Old: "				in.clock, t.changed = true, true\n", New: "				in.clock, t.changed = true, t.changed || !MUTANT\n"},
+	{Name: "the end of one task is that of those that are idle", File: "window/vector.go", Only: "idle",
+		Old: "			active = min(active, in.watermark)\n", New: "			if active = min(active, in.watermark); MUTANT && in.watermark == MaxTime {\n				return MaxTime\n			}\n"},
 }

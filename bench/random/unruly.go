@@ -30,7 +30,8 @@ type unruly struct {
 	sources   map[engine.Topic]bool
 	number    int64
 	budget    int
-	trouble   int // aborts and crashes that are left
+	trouble   int  // aborts and crashes that are left
+	steady    bool // no crashes: who starts anew counts silence anew
 }
 
 func newUnruly(topo *engine.Topology, seed uint64, partitions, batch int, now int64, result func(engine.Topic, engine.Record)) (*unruly, error) {
@@ -124,7 +125,7 @@ func (u *unruly) Run() error {
 			}
 			busy = busy || b
 		}
-		if u.trouble > 0 && u.r.IntN(40) == 0 {
+		if u.trouble > 0 && !u.steady && u.r.IntN(40) == 0 {
 			u.trouble--
 			if err := u.Crash(); err != nil {
 				return err
@@ -144,6 +145,10 @@ func (u *unruly) turn(t *engine.Task, settle bool) (busy bool, err error) {
 	if !settle && u.r.IntN(4) == 0 {
 		return false, nil // another task first
 	}
+	for _, tp := range t.Silent(u.now) {
+		t.AtEnd(tp, engine.Offset(len(u.logs[tp])))
+	}
+	t.Tick(u.now)
 	if busy = t.Closing(); !busy {
 		for _, tp := range t.Inputs() {
 			end := engine.Offset(len(u.logs[tp]))
@@ -224,6 +229,20 @@ func (u *unruly) Restart() error {
 		return err
 	}
 	return u.Crash()
+}
+
+// AdvanceClock lets time pass without a row. A commit that is aborted does not
+// take the clock back.
+func (u *unruly) AdvanceClock(ms int64) error {
+	u.steady = true
+	defer func() { u.steady = false }()
+	for end := u.now + ms; u.now < end; {
+		u.now = min(end, u.now+1+u.r.Int64N(1<<u.r.IntN(15)))
+		if err := u.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close ends the input.

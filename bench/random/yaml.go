@@ -32,7 +32,14 @@ func YAML(s *naive.Spec) string {
 		if in.EventTime != "" {
 			fmt.Fprintf(&b, ", event_time: %s", in.EventTime)
 		}
-		fmt.Fprintf(&b, ", watermark: {max_out_of_orderness: %dms}}\n", in.Disorder)
+		fmt.Fprintf(&b, ", watermark: {max_out_of_orderness: %dms", in.Disorder)
+		if in.Idle > 0 {
+			fmt.Fprintf(&b, ", idle_timeout: %dms", in.Idle)
+		}
+		if in.CloseAfter > 0 {
+			fmt.Fprintf(&b, ", close_after_idle: %dms", in.CloseAfter)
+		}
+		b.WriteString("}}\n")
 	}
 	if tables {
 		b.WriteString("tables:\n")

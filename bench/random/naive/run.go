@@ -92,10 +92,13 @@ func (r *run) source(s *Source, records []Record) *Relation {
 		return r.table(s, records)
 	}
 	out := &Relation{Cols: s.Cols, Record: true, PartKey: s.Key, Ordered: true, Calm: s.Tidy || s.Disorder > Calm}
-	water := map[int]int64{}
+	water, greatest := map[int]int64{}, map[int]int64{}
 	records = slices.Clone(records)
 	sort.SliceStable(records, func(i, j int) bool { return records[i].Part < records[j].Part })
 	for _, rec := range records {
+		if w, heard := water[rec.Part]; heard && s.CloseAfter > 0 && rec.Lull >= s.CloseAfter {
+			water[rec.Part] = max(w, greatest[rec.Part]-s.Disorder+rec.Lull)
+		}
 		if rec.Bad {
 			r.bad(s.Name, "decode")
 			continue
@@ -119,7 +122,15 @@ func (r *run) source(s *Source, records []Record) *Relation {
 		if w := at - s.Disorder; !heard || w > origin {
 			water[rec.Part] = w
 		}
+		if before, heard := greatest[rec.Part]; !heard || at > before {
+			greatest[rec.Part] = at
+		}
 		out.Rows = append(out.Rows, Row{V: noNulls(rec.Value), Time: at, Origin: origin, Stamp: at, Part: rec.Part, Off: rec.Off, Key: rec.Key})
+	}
+	if s.CloseAfter > 0 && r.spec.Rest >= s.CloseAfter {
+		for p, w := range water {
+			water[p] = max(w, greatest[p]-s.Disorder+r.spec.Rest)
+		}
 	}
 	out.Water = water
 	for _, w := range water {

@@ -23,6 +23,7 @@ type Spec struct {
 	Sources []*Source
 	Steps   []*Step
 	Sinks   []*Sink
+	Rest    int64 // behind the last row nothing comes for so long, ms, by the clock
 }
 
 // Source is a stream that is read, or a table.
@@ -36,6 +37,9 @@ type Source struct {
 	Disorder  int64  // max_out_of_orderness, ms
 	Tidy      bool   // no row is further behind than that
 	History   int64  // of a table, ms; 0: none
+	// When it is silent, ms; 0: as by default.
+	Idle       int64 // idle_timeout
+	CloseAfter int64 // close_after_idle
 }
 
 // Assign is a column that an expression makes.
@@ -209,6 +213,7 @@ type Record struct {
 	KeyV  map[string]any // of a table: the columns of its key
 	Bad   bool           // does not decode
 	Time  int64          // Kafka timestamp
+	Lull  int64          // for so long, ms, nothing came before it, by the clock
 	Part  int
 	Off   int64
 }
