@@ -67,7 +67,7 @@ test-mutations: ## mistakes in the engine, one at a time, that random pipelines 
 test-browser: java ## the live page in a real Chromium, driven by playwright-core (BROWSER="-run TestPage", SHOTS=folder)
 	$(GO) test -tags $(TAGS),browser -count=1 -timeout 20m -run 'Test' -v ./bench/browser $(BROWSER)
 
-test-schemathesis: ## the HTTP API against its own description, by schemathesis (Python 3.10 and PyPI)
+test-schemathesis: ## the HTTP API against its own description, by schemathesis (Python 3.10 and PyPI; SEED=, MAX_EXAMPLES=)
 	bench/clients/schemathesis.sh $(SCHEMATHESIS)
 
 bench: java build ## measure leat beside raw consumption on a real Kafka

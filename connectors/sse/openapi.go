@@ -285,6 +285,9 @@ func (rt *route) operation(path string) object {
 				schema = object{"$ref": "#/components/schemas/" + a.schema}
 			}
 			content[t] = object{"schema": schema}
+			if t == streamType {
+				content[t] = object{} // events are no text to a schema: docs/protocol.md
+			}
 		}
 		if len(content) > 0 {
 			one["content"] = content

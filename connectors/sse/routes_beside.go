@@ -19,7 +19,7 @@ var beside = []route{
 	{
 		pattern: "POST /auth/session", id: "signIn", summary: "A bearer token for a session cookie", body: "Token", spared: true,
 		doc:     "The token stands in the Authorization header, or in the body.",
-		answers: []reply{{200, "Whose session it is; the cookie is set.", []string{jsonType}, "Me"}, noAuth, tooLong, noKeys},
+		answers: []reply{{200, "Whose session it is; the cookie is set.", []string{jsonType}, "Me"}, noSuchBody, noAuth, tooLong, noKeys},
 	},
 	{
 		pattern: "DELETE /auth/session", id: "signOut", summary: "The end of a session",
@@ -28,7 +28,7 @@ var beside = []route{
 	{
 		pattern: "POST /auth/ticket", id: "makeTicket", summary: "A ticket for clients that can send neither header nor cookie", body: "TicketFor", spared: true,
 		doc:     "It lets one request in, at the path named, within seconds: ?ticket=.",
-		params:  []param{{name: "path", doc: "In place of the body: what the ticket is for."}},
+		params:  []param{{name: "path", example: "/live/orders/products", doc: "In place of the body: what the ticket is for."}},
 		answers: []reply{{200, "The ticket.", []string{jsonType}, "Ticket"}, {http.StatusBadRequest, "No path is named that tickets are for.", []string{jsonType}, "Error"}, noAuth, tooLong, noKeys},
 	},
 	{
@@ -41,7 +41,7 @@ var beside = []route{
 		answers: []reply{{200, "They will come.", []string{jsonType}, "Nothing"}, badSubscription, noPush, busy},
 	},
 	{
-		pattern: "DELETE /v1/push/subscriptions", id: "unsubscribe", summary: "No more alerts to this browser", body: "PushSubscription",
+		pattern: "DELETE /v1/push/subscriptions", id: "unsubscribe", summary: "No more alerts to this browser", body: "PushEndpoint",
 		answers: []reply{{200, "They will not come any more.", []string{jsonType}, "Nothing"}, badSubscription, noPush, busy},
 	},
 }
@@ -49,6 +49,7 @@ var beside = []route{
 var (
 	noAuth          = reply{http.StatusNotFound, "Nobody signs in here: the server's config has no auth.", []string{jsonType, "text/plain"}, "Error"}
 	noKeys          = reply{http.StatusServiceUnavailable, "The keys of the identity provider cannot be read now.", []string{jsonType}, "Error"}
+	noSuchBody      = reply{http.StatusBadRequest, "The body is not what is wanted.", []string{jsonType}, "Error"}
 	tooLong         = reply{http.StatusUnprocessableEntity, "The token's claims are too long.", []string{jsonType}, "Error"}
 	noPush          = reply{http.StatusNotFound, "Nothing is pushed here, or not of this pipeline.", []string{jsonType, "text/plain"}, "Error"}
 	badSubscription = reply{http.StatusBadRequest, "The subscription is none, or one that nothing can be sent to.", []string{jsonType}, "Error"}
@@ -63,6 +64,8 @@ var besideSchemas = object{
 	"Ticket":    fields([]string{"ticket", "expires"}, object{"ticket": textSchema, "expires": object{"type": "string", "format": "date-time"}}),
 	"PushKey":   fields([]string{"key"}, object{"key": textSchema, "sinks": listOf(textSchema)}),
 	"Nothing":   object{"type": "object"},
+	"PushEndpoint": fields([]string{"pipeline", "subscription"}, object{"pipeline": textSchema, "sink": textSchema,
+		"subscription": fields([]string{"endpoint"}, object{"endpoint": textSchema})}),
 	"PushSubscription": fields([]string{"pipeline", "subscription"}, object{"pipeline": textSchema, "sink": textSchema,
 		"subscription": fields([]string{"endpoint", "keys"}, object{"endpoint": textSchema, "keys": fields([]string{"p256dh", "auth"}, object{"p256dh": textSchema, "auth": textSchema})})}),
 }

@@ -237,7 +237,7 @@ func (w *world) ask(d *datadriven.TestData) string {
 		fmt.Fprintf(&b, "%s: %s\n", name, sealedCookie.ReplaceAllString(value, "$1=…"))
 	}
 	if strings.HasPrefix(res.Header().Get("Content-Type"), "text/html") {
-		text = strings.Join(regexp.MustCompile(`(?m)^(<p role="alert">|<p>You|<input type="hidden").*$`).FindAllString(text, -1), "\n") + "\n"
+		text = strings.Join(regexp.MustCompile(`(?m)^(<p class="mistake"|<form [^>]*class="who"|<input type="hidden").*$`).FindAllString(text, -1), "\n") + "\n"
 	}
 	b.WriteString(strings.TrimRight(sealedTicket.ReplaceAllString(text, `"ticket":"…"`), "\n"))
 	return strings.TrimRight(b.String(), "\n") + "\n"

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,8 +48,18 @@ func (g *Gate) Patterns() []string { return slices.Sorted(maps.Keys(g.own())) }
 // paths serves /auth/.
 func (g *Gate) paths() http.Handler {
 	mux := http.NewServeMux()
+	methods := map[string][]string{}
 	for pattern, serve := range g.own() {
 		mux.HandleFunc(pattern, serve)
+		method, path, _ := strings.Cut(pattern, " ")
+		methods[path] = append(methods[path], method)
+	}
+	for path, allowed := range methods {
+		allow := strings.Join(slices.Sorted(slices.Values(allowed)), ", ")
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", allow)
+			refuse(w, http.StatusMethodNotAllowed, path+" knows no "+r.Method+", but "+allow)
+		})
 	}
 	mux.HandleFunc("/auth/", func(w http.ResponseWriter, _ *http.Request) {
 		why := "there is nothing here: GET /auth/login and /auth/me, POST and DELETE /auth/session, POST /auth/ticket"
@@ -128,15 +139,22 @@ func (g *Gate) secure(r *http.Request) bool {
 // signIn makes a session of a token: from the Authorization header or a JSON
 // body {"token"} for programs, from a form for people.
 func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind == "application/x-www-form-urlencoded" {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		g.signInByForm(w, r)
+		return
+	}
+	body, err := posted(w, r, "token")
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	token, given, err := bearer(r.Header)
 	if err == nil && !given {
-		token, err = tokenOf(r.Body)
+		if token = body; token == "" {
+			err = wrong(`give the token as Authorization: Bearer TOKEN, or as a JSON body {"token": "TOKEN"}`)
+		}
 	}
 	var v *sse.Viewer
 	if err == nil {
@@ -154,18 +172,25 @@ func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, meOf(held))
 }
 
-func tokenOf(body io.Reader) (string, error) {
-	b, err := io.ReadAll(body)
+// posted is a text in the JSON object in a request's body; "" where there is no
+// body, or no such text in it.
+func posted(w http.ResponseWriter, r *http.Request, name string) (string, error) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return "", wrong("the body is too long to be a token")
+		return "", errors.New("the body is too long")
 	}
-	var posted struct {
-		Token string `json:"token"`
+	if len(bytes.TrimSpace(b)) == 0 {
+		return "", nil
 	}
-	if json.Unmarshal(b, &posted) != nil || posted.Token == "" {
-		return "", wrong(`give the token as Authorization: Bearer TOKEN, or as a JSON body {"token": "TOKEN"}`)
+	var object map[string]any
+	if json.Unmarshal(b, &object) != nil || object == nil {
+		return "", errors.New("the body is no JSON object")
 	}
-	return posted.Token, nil
+	text, ok := object[name].(string)
+	if _, there := object[name]; there && !ok {
+		return "", fmt.Errorf("%s in the body is no text", name)
+	}
+	return text, nil
 }
 
 func (g *Gate) signInByForm(w http.ResponseWriter, r *http.Request) {

@@ -1,9 +1,8 @@
 package access
 
 import (
+	"cmp"
 	"crypto/rand"
-	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -63,17 +62,11 @@ func (g *Gate) serveTicket(w http.ResponseWriter, r *http.Request) {
 
 // pathOf is the path that a ticket is asked for, without a query.
 func pathOf(w http.ResponseWriter, r *http.Request) (string, bool) {
-	path := r.URL.Query().Get("path")
-	if path == "" {
-		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-		var posted struct {
-			Path string `json:"path"`
-		}
-		if err != nil || json.Unmarshal(b, &posted) != nil {
-			return "", false
-		}
-		path = posted.Path
+	body, err := posted(w, r, "path")
+	if err != nil {
+		return "", false
 	}
+	path := cmp.Or(r.URL.Query().Get("path"), body)
 	path, _, _ = strings.Cut(path, "?")
 	return path, strings.HasPrefix(path, "/live/") || strings.HasPrefix(path, "/v1/")
 }
