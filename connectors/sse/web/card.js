@@ -138,6 +138,7 @@ export class Card {
 
   note(text, strong = false) {
     if (this.noteEl.textContent !== text) this.noteEl.textContent = text;
+    if (this.noteEl.title !== text) this.noteEl.title = text; // it may be cut short
     this.noteEl.classList.toggle('strong', strong);
   }
 

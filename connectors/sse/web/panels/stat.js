@@ -59,12 +59,12 @@ export class Stat {
   delta(last, before, store) {
     this.change.className = 'stat-change';
     this.change.classList.toggle('strong', this.pointed);
-    this.change.title = '';
+    this.change.title = last?.x != null ? `Of the window that ends at ${clock(last.x)}` : '';
     if (!last || !store.hello?.windowed) {
       this.change.textContent = last ? 'now' : store.ready ? 'no rows yet' : '\u00a0';
       return;
     }
-    const at = 'window to ' + clock(last.x) + (last.open ? ', still open' : '');
+    const at = 'until ' + clock(last.x) + (last.open ? ', still open' : '');
     if (!before?.y || last.open) {
       this.change.textContent = at;
       return;
@@ -72,7 +72,7 @@ export class Stat {
     const percent = (last.y - before.y) / Math.abs(before.y) * 100;
     const words = this.then ? `against ${this.then.replace('m', ' min').replace('h', ' h').replace('d', ' day')} before` : at;
     this.change.textContent = `${percent > 0 ? '▲' : percent < 0 ? '▼' : '='} ${Math.abs(percent).toFixed(Math.abs(percent) < 10 ? 1 : 0)} % · ${words}`;
-    this.change.title = `Before: ${full(before.exact ?? before.y, this.unit)} in the window to ${clock(before.x)}`;
+    this.change.title += `; ${full(before.exact ?? before.y, this.unit)} in the one that ends at ${clock(before.x)}`;
     this.change.classList.add(percent > 0 ? 'up' : percent < 0 ? 'down' : 'same');
   }
 

@@ -27,7 +27,7 @@ export class TopK {
     if (pointed != null && !shape.items.length) shape = topk(store, this.panel, this.panel.k ?? this.panel.top ?? 10);
     const { items, at, rest } = shape;
     this.shownAt = at;
-    this.card.note((at ? 'window to ' + clock(at) : '') + (rest ? `${at ? ' · ' : ''}and ${rest} more` : ''), pointed != null && at === pointed);
+    this.card.note((at ? 'until ' + clock(at) : '') + (rest ? `${at ? ' · ' : ''}and ${rest} more` : ''), pointed != null && at === pointed);
     const held = this.list.matches(':hover, :focus-within') || this.page.now() - this.moved < 1000;
     const order = held ? this.keepPlaces(items) : items;
     if (held && order.map((i) => i.name).join() !== items.map((i) => i.name).join()) this.later();
