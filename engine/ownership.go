@@ -172,9 +172,16 @@ func (l *lane) startRestore(ctx context.Context, t *laneTask) {
 }
 
 // openRestored opens tasks whose state is there, from offsets that fit it. All
-// that are there are opened with one look at the group's offsets, and start to
-// be fetched together.
+// that are there, or are in a moment, are opened with one look at the group's
+// offsets, and start to be fetched together: after a takeover that spares the
+// others the turn and the commit of the first.
 func (l *lane) openRestored(ctx context.Context) error {
+	if !l.ready() {
+		return nil
+	}
+	moment := time.NewTimer(restoreMoment)
+	defer moment.Stop()
+	over := false
 	var open []*laneTask
 	var got []restored
 	var inputs []TopicPartition
@@ -183,15 +190,20 @@ func (l *lane) openRestored(ctx context.Context) error {
 		if t.task != nil || t.restored == nil {
 			continue
 		}
+		if !over && len(t.restored) == 0 {
+			select {
+			case r := <-t.restored:
+				t.restored <- r // it has room for one, and we are who takes it
+			case <-moment.C:
+				over = true
+			}
+		}
 		select {
 		case r := <-t.restored:
 			t.restored = nil // nothing more comes: drop must not wait for it
 			open, got, inputs = append(open, t), append(got, r), append(inputs, t.inputs...)
 		default:
 		}
-	}
-	if len(open) == 0 {
-		return nil
 	}
 	pos, err := l.openAll(ctx, open, got, inputs)
 	if err != nil {
@@ -382,6 +394,10 @@ func (t *Task) Seek(tp TopicPartition, at Offset) {
 		f.saved = at
 	}
 }
+
+// restoreMoment is how long a task that was restored waits for others that are
+// being restored.
+const restoreMoment = 30 * time.Millisecond
 
 // restoreRetry is the pause between tries for a lease that a sibling lane
 // still holds.
