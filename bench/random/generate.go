@@ -24,6 +24,7 @@ type maker struct {
 	zone   string
 	names  int
 	quiet  bool   // sources fall silent, and the clock moves time on
+	many   bool   // more values than count_distinct counts exactly
 	lulled bool   // there was a silence between two rows
 	whole  bool   // no null in k, n and u: joins that keep rows without a key lose those that move
 	only   string // kinds of steps to try; "": all that run
@@ -31,25 +32,29 @@ type maker struct {
 
 // Generate makes the case of a seed. only names a kind of step that must be in
 // it, or calendar: windows of a calendar; or idle: sources fall
-// silent; "": any.
+// silent; or distinct: count_distinct of many values; "": any.
 func Generate(seed uint64, only string) *Case {
 	m := &maker{r: rand.New(rand.NewPCG(seed, 7)), only: only}
 	m.c = &Case{Seed: seed, Spec: &naive.Spec{}, Records: map[string][]naive.Record{}}
 	m.c.Partitions = []int{1, 1, 2, 3, 4}[m.r.IntN(5)]
 	m.scale, m.begin = []int64{1, 10, 1000}[m.r.IntN(3)], epoch
-	if m.one(12) && only != "idle" || only == "calendar" {
+	if m.one(12) && only != "idle" && only != "distinct" || only == "calendar" {
 		m.calendar()
 	}
 	if only == "calendar" {
 		m.only = "aggregate"
 	}
-	if m.quiet = m.zone == "" && m.one(4) || only == "idle"; m.quiet {
+	if m.quiet = m.zone == "" && m.one(4) && only != "distinct" || only == "idle"; m.quiet {
 		m.scale = []int64{1, 10, 100}[m.r.IntN(3)]
 	}
-	if only == "idle" {
+	if only == "idle" || only == "distinct" {
 		m.only = ""
 	}
-	m.pipeline()
+	if m.many = m.zone == "" && !m.quiet && m.one(100) || only == "distinct"; m.many {
+		m.distinct()
+	} else {
+		m.pipeline()
+	}
 	m.whole = slices.ContainsFunc(m.c.Spec.Steps, func(s *naive.Step) bool { return s.Type == "join" && (s.Kind != "inner" || s.Late != "") })
 	m.silences()
 	for _, s := range m.c.Spec.Sources {
@@ -84,6 +89,9 @@ func (m *maker) ways() {
 	m.c.Ways = []Way{{Batch: 1000, Chunks: 1}}
 	for range 2 {
 		w := Way{Batch: pick(m, 1, 2, 3, 7, 50), Chunks: pick(m, 1, 1, 2, 4), Again: m.one(3)}
+		if m.many {
+			w.Batch = 50
+		}
 		if len(m.c.Spec.Sources) > 1 {
 			w.Chunks = 1 // of several inputs all rows are there before the run
 		}
@@ -157,6 +165,9 @@ func (m *maker) rows(s *naive.Source) []naive.Record {
 	n := 1 + m.r.IntN(40)
 	if m.one(12) {
 		n = 100 + m.r.IntN(200)
+	}
+	if m.many {
+		n = 900 + m.r.IntN(2000)
 	}
 	kinds := 1 + m.r.IntN(len(keys))
 	now := m.begin + m.r.Int64N(50)*m.scale

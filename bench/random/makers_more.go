@@ -76,6 +76,26 @@ func (m *maker) list(in *naive.Relation, risky bool) *naive.Expr {
 	return naive.Call(pick(m, "concat", "??"), l.Type, l, other)
 }
 
+// distinct makes a pipeline that counts more different values than are counted
+// exactly, at times in windows that are put together of several.
+func (m *maker) distinct() {
+	in := m.source("s1")
+	m.c.Spec.Sources = []*naive.Source{in}
+	s := &naive.Step{Name: m.name("t"), Type: "aggregate", Input: in.Name, Group: []naive.Assign{}, Update: true}
+	if m.one(3) {
+		s.Group = []naive.Assign{{Name: "n", Expr: naive.ColOf(naive.Col{Name: "n", Type: naive.Int})}}
+	}
+	if size := m.span(800, 4000); m.one(2) {
+		s.Update, s.Window = m.one(3), &naive.Window{Type: "tumbling", Size: size}
+		if m.one(2) {
+			s.Window = &naive.Window{Type: "hopping", Size: size, Advance: size / 4}
+		}
+	}
+	s.Aggs = []naive.Agg{{Name: m.name("v"), Fn: "count_distinct", Args: []*naive.Expr{naive.ColOf(naive.Col{Name: "id", Type: naive.Int})}, Many: true}}
+	m.c.Spec.Steps = []*naive.Step{s}
+	m.c.Spec.Sinks = []*naive.Sink{{Name: m.name("out"), Input: s.Name}}
+}
+
 func (m *maker) branch(s *naive.Step, in *naive.Relation) bool {
 	for range 1 + m.r.IntN(2) {
 		s.Cases = append(s.Cases, naive.Case{When: m.condition(in, m.one(5)), As: m.name("b")})

@@ -9,7 +9,7 @@ import (
 var (
 	seed    = flag.Uint64("seed", 1, "seed of the first case; 0: of the clock")
 	cases   = flag.Int("cases", 120, "how many cases")
-	only    = flag.String("only", "", "a type of transform that every case must have, calendar or idle")
+	only    = flag.String("only", "", "a type of transform that every case must have, calendar, idle or distinct")
 	most    = flag.Int("most", 1, "stop after so many failing cases")
 	shrinks = flag.Bool("shrink", true, "make a failing case smaller")
 	yaml    = flag.Bool("yaml", false, "print every case")

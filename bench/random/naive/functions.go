@@ -16,6 +16,9 @@ type arg struct {
 
 // Result is the type of an aggregate's result.
 func (a *Agg) Result() string {
+	if a.Many {
+		return Many
+	}
 	switch a.Fn {
 	case "count", "count_distinct":
 		return Int

@@ -12,6 +12,7 @@ const (
 	List    = "list"      // of anything: only written, never read
 	Rounded = "rounded"   // a double whose last digits depend on how it was computed: only written
 	Approx  = "approx"    // a double within 1 % of what is here: only written
+	Many    = "many"      // an int, exact up to 1024 and then within some 4 %: only written
 	Hist    = "histogram" // here the values, in order: only written
 )
 
@@ -67,6 +68,7 @@ type Agg struct {
 	Param    any   // q, k, limit
 	HalfLife int64 // ms
 	Where    *Expr
+	Many     bool // of count_distinct: of so many values that it is estimated
 }
 
 // Fold is one entry of a reduce.
