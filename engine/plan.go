@@ -28,6 +28,7 @@ type Plan struct {
 	Subs        []PlanSub         `json:"subs,omitempty"`   // those that keep state
 	Void        bool              `json:"void,omitempty"`   // reset: the next start begins the generation
 	Views       []ViewSpec        `json:"views,omitempty"`
+	Alerts      []string          `json:"alerts,omitempty"` // sinks that push to browsers
 	Dashboard   json.RawMessage   `json:"dashboard,omitempty"`
 
 	tasks  []int // by sub-topology id
@@ -61,7 +62,7 @@ var ErrNoTopic = errors.New("topic does not exist")
 // must exist; what is missing of the others is in Missing.
 func MakePlan(ctx context.Context, topo *Topology, c Cluster) (*Plan, error) {
 	p := &Plan{Version: 1, Fingerprint: topo.Fingerprint, Generation: topo.Generation, Tasks: map[string]int{}, Partitions: map[Topic]int{},
-		Stores: map[string]string{}, Prints: map[string]string{}, Parts: topo.Parts, Views: topo.Views, Dashboard: topo.Dashboard, limits: map[Topic]Limits{}}
+		Stores: map[string]string{}, Prints: map[string]string{}, Parts: topo.Parts, Views: topo.Views, Alerts: topo.Alerts, Dashboard: topo.Dashboard, limits: map[Topic]Limits{}}
 	names := topo.topics()
 	infos, err := c.Topics(ctx, names...)
 	if err != nil {

@@ -19,6 +19,7 @@ type Topology struct {
 	Guarantee   Guarantee
 	Subs        []*SubTopology
 	Views       []ViewSpec
+	Alerts      []string         // sinks that push to browsers
 	Files       map[Topic]string // paths of file sinks, by their pseudo topics (FileTopic)
 	Dashboard   []byte           // JSON of the dashboard, for the page; nil: none
 	MaxRate     float64          // errors.max_rate as a fraction; 0: none

@@ -50,6 +50,11 @@ func Build(p *Pipeline, o Options) (*engine.Topology, error) {
 	}
 	b.number()
 	b.topo.Dashboard = dashboardJSON(p)
+	for _, o := range p.Outboxes() {
+		if o.Kind == "web_push" {
+			b.topo.Alerts = append(b.topo.Alerts, o.Sink)
+		}
+	}
 	for i := range b.topo.Views {
 		b.topo.Views[i].Dashboard = b.topo.Dashboard
 	}

@@ -53,13 +53,13 @@ func TestServeAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	push, err := newPush(cfg.Alerts, posts, cluster, true, quiet)
+	push, err := newPush(cfg.Alerts, posts, cluster, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	push.sinks["orders"] = []string{"phones"}
+	push.keep("orders", []string{"phones"})
 	push.serve(hub, gate)
-	hub.AddAlerts("orders", "Orders", push.sinks["orders"])
+	hub.AddAlerts("orders", "Orders", push.of("orders"))
 	for _, v := range apiViews {
 		hub.Add(v, nil, "Orders")
 	}

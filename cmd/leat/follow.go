@@ -23,6 +23,7 @@ const lookAgain = 5 * time.Second
 type shows interface {
 	Add(v engine.ViewSpec, dashboard []byte, title string)
 	Remove(name string)
+	Alerts(pipeline, title string, sinks []string)
 }
 
 // follower finds out which views there are: those of the plans that leat run
@@ -48,18 +49,34 @@ type metaSeen struct {
 	views []string
 }
 
-func newFollower(c engine.Cluster, hub *sse.Hub, gate *access.Gate, only []string, log *slog.Logger) *follower {
-	return &follower{cluster: c, hub: hubShows{hub}, check: func(v engine.ViewSpec) error { return checkRows(gate, v) }, only: only, log: log,
+func newFollower(c engine.Cluster, hub shows, gate *access.Gate, only []string, log *slog.Logger) *follower {
+	return &follower{cluster: c, hub: hub, check: func(v engine.ViewSpec) error { return checkRows(gate, v) }, only: only, log: log,
 		seen: map[engine.Topic]metaSeen{}, missing: []string{"plans: not read yet"}}
 }
 
 // hubShows is a hub for the follower.
-type hubShows struct{ hub *sse.Hub }
+type hubShows struct {
+	hub  *sse.Hub
+	push *push // nil: no web push
+	log  *slog.Logger
+}
 
 func (h hubShows) Add(v engine.ViewSpec, dashboard []byte, title string) {
 	h.hub.Add(v, dashboard, title)
 }
 func (h hubShows) Remove(name string) { h.hub.Remove(name) }
+
+// Alerts gives a pipeline whose alerts are pushed a page on which browsers ask for
+// them, also where it has no view; without sinks the page goes.
+func (h hubShows) Alerts(pipeline, title string, sinks []string) {
+	switch {
+	case h.push != nil:
+		h.push.keep(pipeline, sinks)
+		h.hub.AddAlerts(pipeline, title, sinks)
+	case len(sinks) > 0:
+		h.log.Warn("nobody can ask for these alerts here: web push needs alerts.push in leat.yaml, as leat run has it", "pipeline", pipeline, "sinks", strings.Join(sinks, " "))
+	}
+}
 
 // run looks until ctx ends.
 func (f *follower) run(ctx context.Context) error {
@@ -181,8 +198,9 @@ func (f *follower) read(ctx context.Context, topic engine.Topic, name, id string
 		views = append(views, v.Name)
 	}
 	f.forget(topic, views)
+	f.hub.Alerts(name, title, plan.Alerts)
 	f.seen[topic] = metaSeen{id: id, end: ends[0], views: views}
-	f.log.Info("views of a pipeline", "pipeline", name, "generation", plan.Generation, "views", strings.Join(views, " "))
+	f.log.Info("views of a pipeline", "pipeline", name, "generation", plan.Generation, "views", strings.Join(views, " "), "alerts", strings.Join(plan.Alerts, " "))
 	return true, nil
 }
 
@@ -200,6 +218,9 @@ func (f *follower) forget(topic engine.Topic, kept []string) {
 			f.log.Info("a view is gone", "view", name)
 			f.hub.Remove(name)
 		}
+	}
+	if _, known := f.seen[topic]; known && kept == nil {
+		f.hub.Alerts(strings.TrimSuffix(string(topic), metaSuffix), "", nil)
 	}
 	delete(f.seen, topic)
 }

@@ -20,6 +20,11 @@ func (b board) Add(v engine.ViewSpec, dashboard []byte, title string) {
 	b.views[v.Name] = fmt.Sprintf("%s %q %d columns, generation %d", v.Topic, title, len(v.Columns), v.Generation)
 }
 func (b board) Remove(name string) { delete(b.views, name) }
+func (b board) Alerts(pipeline, title string, sinks []string) {
+	if delete(b.views, pipeline); len(sinks) > 0 {
+		b.views[pipeline] = fmt.Sprintf("%q pushes %v", title, sinks)
+	}
+}
 
 // A serving node learns which views there are from the plans, while they
 // change, and believes of each only what is its own.
@@ -92,4 +97,23 @@ func TestFollowPlans(t *testing.T) {
 	secret.Topic = "salaries"
 	plan("evil", 9, "Evil", foreign, secret, view("evil", "own", 9))
 	look(all, "", `evil/own: evil.own.view "Evil" 1 columns, generation 9`, `orders/board: orders.board.view "All orders" 1 columns, generation 2`)
+
+	// A pipeline of alerts alone has a page, until it has none.
+	topic("pager.meta", 1)
+	alerts := func(sinks ...string) {
+		t.Helper()
+		value, err := json.Marshal(engine.Plan{Version: 1, Generation: 1, Alerts: sinks})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Produce(ctx, []engine.Record{{Topic: "pager.meta", Key: []byte("plan"), Value: value}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pager := follow("pager")
+	clear(shown.views)
+	alerts("phones", "wall")
+	look(pager, "", `pager: "pager" pushes [phones wall]`)
+	alerts()
+	look(pager, "")
 }

@@ -32,7 +32,7 @@ func TestOpenAPIHasWhatStandsBesideTheHub(t *testing.T) {
 	}
 	cfg := pipelines.Alerts{}
 	cfg.Push.PrivateKey, cfg.Push.Subject = private, "mailto:ops@example.org"
-	p, err := newPush(cfg, posts, nil, false, quiet)
+	p, err := newPush(cfg, posts, nil, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/leatstream/leat/connectors/sse"
 	"github.com/leatstream/leat/connectors/sse/access"
@@ -19,12 +20,14 @@ type push struct {
 	store  *webpush.Store
 	pusher *webpush.Pusher
 	gate   *access.Gate // set before anything is served
-	sinks  map[string][]string
+
+	mu    sync.Mutex
+	sinks map[string][]string // by pipeline
 }
 
 // newPush makes web push where leat.yaml has a key for it; nil: it has not.
-// known tells that sinks will be filled in, so that the page can be told.
-func newPush(cfg pipelines.Alerts, client *webhook.Client, cluster engine.Cluster, known bool, log *slog.Logger) (*push, error) {
+// Which sinks push it is told by keep.
+func newPush(cfg pipelines.Alerts, client *webhook.Client, cluster engine.Cluster, log *slog.Logger) (*push, error) {
 	if cfg.Push.PrivateKey == "" {
 		return nil, nil
 	}
@@ -33,14 +36,25 @@ func newPush(cfg pipelines.Alerts, client *webhook.Client, cluster engine.Cluste
 		return nil, coded{exitInvalid, fmt.Errorf("alerts.push.private_key: %w", err)}
 	}
 	p := &push{store: webpush.NewStore(cluster, log), sinks: map[string][]string{}}
-	o := webpush.Options{Keys: keys, Subject: cfg.Push.Subject, Client: client, Store: p.store, Log: log, May: p.may, Name: viewerName}
-	if known {
-		o.Sinks = func(pipeline string) []string { return p.sinks[pipeline] }
-	}
+	o := webpush.Options{Keys: keys, Subject: cfg.Push.Subject, Client: client, Store: p.store, Log: log, May: p.may, Name: viewerName, Sinks: p.of}
 	if p.pusher, err = webpush.New(o); err != nil {
 		return nil, coded{exitInvalid, err}
 	}
 	return p, nil
+}
+
+// keep notes which sinks of a pipeline push.
+func (p *push) keep(pipeline string, sinks []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sinks[pipeline] = sinks
+}
+
+// of are the sinks of a pipeline that push.
+func (p *push) of(pipeline string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sinks[pipeline]
 }
 
 // serve answers the dashboard through a hub.

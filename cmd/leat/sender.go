@@ -51,12 +51,12 @@ func (p *process) deliverer(o pipelines.Outbox) (outbox.Deliver, error) {
 	}
 	if p.push == nil {
 		var err error
-		if p.push, err = newPush(p.config.Alerts, p.posts, p.broker.Cluster(), true, p.log); err != nil {
+		if p.push, err = newPush(p.config.Alerts, p.posts, p.broker.Cluster(), p.log); err != nil {
 			return nil, err
 		}
 	}
 	if p.push != nil {
-		p.push.sinks[o.Pipeline] = append(p.push.sinks[o.Pipeline], o.Sink)
+		p.push.keep(o.Pipeline, append(p.push.of(o.Pipeline), o.Sink))
 		return p.push.pusher.Deliver(o.Pipeline, o.Sink), nil
 	}
 	p.log.Warn("alerts wait in their outbox: web push needs alerts.push in leat.yaml (leat vapid makes its key)", "pipeline", o.Pipeline, "sink", o.Sink, "topic", string(o.Topic))

@@ -65,7 +65,7 @@ func (p *process) listen(m *engine.Metrics) error {
 	if p.push != nil {
 		p.push.serve(s.hub, gate)
 		for _, j := range p.jobs {
-			if sinks := p.push.sinks[j.topo.Pipeline]; len(sinks) > 0 { // browsers must be able to ask for them
+			if sinks := p.push.of(j.topo.Pipeline); len(sinks) > 0 { // browsers must be able to ask for them
 				s.views = true
 				s.hub.AddAlerts(j.topo.Pipeline, j.topo.Title(), sinks)
 			}

@@ -92,12 +92,14 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 		return err
 	}
 	v.hub = hub
+	var given []*engine.Topology
 	if set != nil {
 		for _, p := range set.Pipelines {
 			topo, err := pipelines.Build(p, pipelines.Options{})
 			if err != nil {
 				return coded{exitInvalid, err}
 			}
+			given = append(given, topo)
 			for _, spec := range topo.Views {
 				if err := checkRows(gate, spec); err != nil {
 					return err
@@ -111,18 +113,25 @@ func serve(ctx context.Context, f serveFlags, set *pipelines.Set) error {
 		return err
 	}
 	defer broker.Close()
-	if set == nil {
-		v.follower = newFollower(broker.Cluster(), hub, gate, f.only, log)
-	}
 	posts, err := webhook.NewClient(cfg.Alerts.Client)
 	if err != nil {
 		return coded{exitInvalid, err}
 	}
-	if v.push, err = newPush(cfg.Alerts, posts, broker.Cluster(), false, log); err != nil {
+	if v.push, err = newPush(cfg.Alerts, posts, broker.Cluster(), log); err != nil {
 		return err
 	}
 	if v.push != nil {
 		v.push.serve(hub, gate)
+	}
+	shown := hubShows{hub, v.push, log}
+	for _, topo := range given {
+		shown.Alerts(topo.Pipeline, topo.Title(), topo.Alerts)
+		if len(topo.Views)+len(topo.Alerts) == 0 {
+			log.Warn("there is nothing to serve of this pipeline: it has neither sse nor web_push sinks", "pipeline", topo.Pipeline)
+		}
+	}
+	if set == nil {
+		v.follower = newFollower(broker.Cluster(), shown, gate, f.only, log)
 	}
 	live, liveL, err := openLive(cfg, f.on, hub, log)
 	if err != nil {

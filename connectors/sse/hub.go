@@ -206,7 +206,7 @@ func (h *Hub) Add(spec engine.ViewSpec, dashboard json.RawMessage, title string)
 }
 
 // AddAlerts gives a pipeline a page from which browsers can ask for its alerts,
-// also where it has no views.
+// also where it has no views. Without sinks such a page goes.
 func (h *Hub) AddAlerts(pipeline, title string, sinks []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -215,12 +215,16 @@ func (h *Hub) AddAlerts(pipeline, title string, sinks []string) {
 		next = *b
 	}
 	next.alerts = sinks
+	if len(sinks) == 0 && !h.hasViews(pipeline) {
+		delete(h.boards, pipeline)
+		return
+	}
 	h.boards[pipeline] = &next
 }
 
 // Remove stops serving a view: its clients are told that it was replaced, and
 // find none when they come back. The dashboard goes with a pipeline's last
-// view.
+// view, unless it has alerts.
 func (h *Hub) Remove(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -233,12 +237,19 @@ func (h *Hub) Remove(name string) {
 		old.cancel()
 	}
 	old.end()
+	if b := h.boards[old.spec.Pipeline]; !h.hasViews(old.spec.Pipeline) && (b == nil || len(b.alerts) == 0) {
+		delete(h.boards, old.spec.Pipeline)
+	}
+}
+
+// hasViews tells whether a pipeline has views here; mu is held.
+func (h *Hub) hasViews(pipeline string) bool {
 	for _, s := range h.views {
-		if s.spec.Pipeline == old.spec.Pipeline {
-			return
+		if s.spec.Pipeline == pipeline {
+			return true
 		}
 	}
-	delete(h.boards, old.spec.Pipeline)
+	return false
 }
 
 // Handle serves a route of somebody else's behind the same gate and headers; it
