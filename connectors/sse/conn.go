@@ -75,8 +75,12 @@ func (h *Hub) wanted(w http.ResponseWriter, r *http.Request) (v *view, f filter,
 		refuse(w, http.StatusBadRequest, err.Error())
 		return nil, filter{}, false
 	}
-	switch format := r.URL.Query().Get("format"); format {
-	case "", "json":
+	format := "json"
+	if q := r.URL.Query(); q.Has("format") {
+		format = q.Get("format")
+	}
+	switch format {
+	case "json":
 	case "json-patch":
 		f.patch = true
 		f.canon += "\x03patch"
