@@ -9,11 +9,11 @@ import "github.com/leatstream/leat/bench/random/naive"
 // and whose time the clock has not moved yet, holds no other back: what it has
 // held until then is late where the other's time is past it.
 func (m *maker) silences() {
-	if !m.quiet {
+	if m.quiet = m.quiet && (m.c.Partitions == 1 || m.holding() < 2); !m.quiet {
 		return
 	}
 	idle, after := m.span(1, 20), m.span(1, 20)
-	if m.one(5) || m.c.Partitions > 1 && m.holding() > 1 {
+	if m.one(5) {
 		after = 0
 	}
 	var streams []*naive.Source
@@ -31,8 +31,8 @@ func (m *maker) silences() {
 }
 
 // holding is how many steps hold rows until time has come. Of two of them one
-// behind the other the tasks of the second may hear that the clock has moved one
-// task of the first before another has sent what it holds.
+// behind the other the tasks of the second may hear that the clock, or the end of
+// input, has moved one task of the first before another has sent what it holds.
 func (m *maker) holding() (n int) {
 	for _, s := range m.c.Spec.Steps {
 		if s.Window != nil && s.Window.Type != "count" || s.Type == "detect" || s.Type == "join" && !s.RightIsTable || s.ByTime {
