@@ -5,7 +5,9 @@ package kafka
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,4 +147,32 @@ func (w *world) pendingOffset(p *kgo.Client, group string, tp engine.TopicPartit
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// A partition gets a new leader epoch while the client, which has read nothing
+// of it yet, cannot refresh its metadata: it fetches without a pause until it
+// can. Time goes on meanwhile (it stood still once, and the fleet with it).
+func TestFencedFetchTakesTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, embedded.Options{Virtual: true})
+		a := w.lane("a")
+		a.own(1)
+		var asked atomic.Int32
+		w.b.Cluster.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.b.Cluster.KeepControl()
+			if asked.Add(1) > 3 {
+				return nil, nil, false
+			}
+			return nil, errors.New("lost"), true
+		})
+		w.b.Cluster.ShufflePartitionLeaders()
+		start := time.Now()
+		a.until(func() bool { return asked.Load() > 3 })
+		if took := time.Since(start); took < 100*time.Millisecond {
+			t.Errorf("fresh metadata after %v: the client had no reason to fetch in vain", took)
+		}
+		w.put("in", 0, "here")
+		a.read(1)
+		a.wantRows("in/0@0=here")
+	})
 }

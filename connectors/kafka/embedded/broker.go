@@ -34,6 +34,7 @@ type Options struct {
 	MinSessionTimeout time.Duration
 	// Virtual replaces the network by one in memory that testing/synctest can
 	// see through: use Broker.Dial to reach it. addr then only gives the port.
+	// Requests take half a millisecond.
 	Virtual bool
 	// Logger receives the broker's warnings. Default: nothing is logged.
 	Logger *slog.Logger
@@ -68,7 +69,7 @@ func Start(dir, addr string, opts Options) (*Broker, error) {
 	ko := []kfake.Opt{kfake.ClusterID("leat-embedded"), kfake.DefaultNumPartitions(1)}
 	if opts.Virtual {
 		var vn kfake.VirtualNetwork
-		b.dial = vn.DialContext
+		b.dial = virtualDial(&vn)
 		ko = append(ko, kfake.ListenFn(vn.Listen))
 		for i := range ports {
 			if ports[i] == 0 { // the virtual network knows no free port
