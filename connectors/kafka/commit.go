@@ -288,7 +288,11 @@ func (s *Session) holds(ctx context.Context, number int64, offsets []engine.Offs
 	// around has the patience.
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
 	defer cancel()
-	all, err := s.stable(ctx)
+	tps := make([]engine.TopicPartition, len(offsets))
+	for i := range offsets {
+		tps[i] = offsets[i].TopicPartition
+	}
+	all, err := s.stable(ctx, tps)
 	if err != nil {
 		return false, err
 	}

@@ -140,7 +140,9 @@ func stableOffsets(ctx context.Context, adm *kadm.Client, group string) (map[eng
 	}
 }
 
-// groupOffsets reads a group's offsets as they are.
+// groupOffsets reads a group's offsets as they are. It is not told of partitions
+// without a committed offset, and so of none whose first one is pending: where
+// the partitions are known, ask with offsetsOf.
 func groupOffsets(ctx context.Context, adm *kadm.Client, group string) (map[engine.TopicPartition]engine.Committed, error) {
 	out := make(map[engine.TopicPartition]engine.Committed)
 	rs, err := adm.FetchOffsets(ctx, group)
@@ -160,6 +162,68 @@ func groupOffsets(ctx context.Context, adm *kadm.Client, group string) (map[engi
 				out[tp] = engine.Committed{Offset: engine.Offset(r.At), Metadata: r.Metadata}
 			}
 		}
+	}
+	return out, nil
+}
+
+// offsetsOf reads a group's stable offsets of partitions, asked for by name: a
+// first offset that is pending is UnstableOffsetCommit, too.
+func offsetsOf(ctx context.Context, cl *kgo.Client, group string, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Committed, error) {
+	out := make(map[engine.TopicPartition]engine.Committed, len(tps))
+	if len(tps) == 0 {
+		return out, nil // a request that names none asks for all
+	}
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group = group
+	at := make(map[engine.Topic]int)
+	for _, tp := range tps {
+		i, ok := at[tp.Topic]
+		if !ok {
+			i = len(g.Topics)
+			at[tp.Topic] = i
+			t := kmsg.NewOffsetFetchRequestGroupTopic()
+			t.Topic = string(tp.Topic)
+			g.Topics = append(g.Topics, t)
+		}
+		g.Topics[i].Partitions = append(g.Topics[i].Partitions, int32(tp.Partition))
+	}
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = true
+	req.Groups = append(req.Groups, g)
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err == nil && len(resp.Groups) != 1 {
+		err = fmt.Errorf("the answer is for %d groups", len(resp.Groups))
+	}
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Groups[0].ErrorCode)
+	}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	told := 0
+	for _, t := range resp.Groups[0].Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
+			}
+			told++
+			if p.Offset >= 0 {
+				c := engine.Committed{Offset: engine.Offset(p.Offset)}
+				if p.Metadata != nil {
+					c.Metadata = *p.Metadata
+				}
+				out[engine.TopicPartition{Topic: engine.Topic(t.Topic), Partition: engine.Partition(p.Partition)}] = c
+			}
+		}
+	}
+	if told < len(tps) { // or a partition would start over
+		return nil, fmt.Errorf("the answer has %d partitions of %d", told, len(tps))
 	}
 	return out, nil
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/engine"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -30,13 +29,13 @@ const (
 	pendingAgain    = 2 * time.Second // between two looks at who it is
 )
 
-// stable reads the group's offsets; those that a pending transaction may still
-// change are asked for again until ctx ends.
-func (s *Session) stable(ctx context.Context) (map[engine.TopicPartition]engine.Committed, error) {
+// stable reads the group's offsets of partitions; those that a pending
+// transaction may still change are asked for again until ctx ends.
+func (s *Session) stable(ctx context.Context, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Committed, error) {
 	began := time.Now()
 	look := began.Add(pendingPatience)
 	for first := true; ; first = false {
-		out, err := groupOffsets(kadm.RequireStable(ctx), s.adm, s.sc.Group)
+		out, err := offsetsOf(ctx, s.cl, s.sc.Group, tps)
 		if !errors.Is(err, kerr.UnstableOffsetCommit) {
 			if waited := time.Since(began); waited > pendingPatience && err == nil {
 				s.cfg.Logger.Info("kafka: waited for pending offsets", "group", s.sc.Group, "took", waited.Round(time.Millisecond))

@@ -52,6 +52,32 @@ func TestPendingOffsetsOfTheDead(t *testing.T) {
 	})
 }
 
+// The first offset of a partition is pending: until the transaction ends nobody
+// can say that the partition has none, and start it over.
+func TestPendingFirstOffset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, embedded.Options{Virtual: true})
+		w.putN("in", 0, 0, 3)
+		a := w.lane("a", func(cfg *Config, _ *SessionConfig) { cfg.TransactionTimeout = time.Minute })
+		a.own(1)
+		first := w.producer("first")
+		w.openTransaction(first, "out", "of two rows")
+		w.pendingOffset(first, "g", in(0), 2)
+		ended := make(chan error, 1)
+		go func() {
+			time.Sleep(time.Second)
+			ended <- first.EndTransaction(context.Background(), kgo.TryCommit)
+		}()
+		got, err := a.Committed(context.Background(), a.owned)
+		if err != nil || got[in(0)].Offset != 2 {
+			t.Errorf("the group holds %v (%v), want 2", got, err)
+		}
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // A lane that takes part in the group ends its transaction itself, however long
 // it takes.
 func TestPendingOffsetsOfTheLiving(t *testing.T) {

@@ -319,7 +319,7 @@ func (s *Session) probe(ctx context.Context, tp engine.TopicPartition, at, end e
 func (s *Session) Committed(ctx context.Context, tps []engine.TopicPartition) (map[engine.TopicPartition]engine.Committed, error) {
 	stable, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
 	defer cancel()
-	all, err := s.stable(stable)
+	all, err := s.stable(stable, tps)
 	if err != nil {
 		return nil, s.cfg.fail("read committed offsets", err)
 	}
