@@ -47,6 +47,7 @@ type Broker struct {
 	addrs   []string
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	unlock  func() error
+	end     chan struct{} // closed by Close
 	close   sync.Once
 }
 
@@ -59,7 +60,7 @@ func Start(dir, addr string, opts Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start embedded broker: %w", err)
 	}
-	b := &Broker{dial: (&net.Dialer{}).DialContext, unlock: func() error { return nil }}
+	b := &Broker{dial: (&net.Dialer{}).DialContext, unlock: func() error { return nil }, end: make(chan struct{})}
 	ports := make([]int, max(opts.Brokers, 1))
 	for i := range ports {
 		if ports[i] = 0; port != 0 {
@@ -69,7 +70,7 @@ func Start(dir, addr string, opts Options) (*Broker, error) {
 	ko := []kfake.Opt{kfake.ClusterID("leat-embedded"), kfake.DefaultNumPartitions(1)}
 	if opts.Virtual {
 		var vn kfake.VirtualNetwork
-		b.dial = virtualDial(&vn)
+		b.dial = virtualDial(&vn, b.end)
 		ko = append(ko, kfake.ListenFn(vn.Listen))
 		for i := range ports {
 			if ports[i] == 0 { // the virtual network knows no free port
@@ -171,6 +172,7 @@ func (b *Broker) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 // Close writes what is in memory to the data folder and ends the broker.
 func (b *Broker) Close() {
 	b.close.Do(func() {
+		close(b.end)
 		b.Cluster.Close()
 		_ = b.unlock() // the lock ends with the process anyway
 	})

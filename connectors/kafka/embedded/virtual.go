@@ -3,7 +3,6 @@ package embedded
 import (
 	"context"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -19,35 +18,31 @@ import (
 // wait, and virtual time stands still for ever.
 const virtualLatency = 500 * time.Microsecond
 
-// virtualDial connects over a network in memory.
-func virtualDial(vn *kfake.VirtualNetwork) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// virtualDial connects over a network in memory. After end nothing takes time:
+// at the end of a bubble none passes, and a client does not interrupt the first
+// write of a connection when it closes.
+func virtualDial(vn *kfake.VirtualNetwork, end <-chan struct{}) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := vn.DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &latent{Conn: c, closed: make(chan struct{})}, nil
+		return latent{c, end}, nil
 	}
 }
 
-// latent is a connection whose writes take time, until it is closed.
+// latent is a connection whose writes take time.
 type latent struct {
 	net.Conn
-	once   sync.Once
-	closed chan struct{}
+	end <-chan struct{}
 }
 
-func (c *latent) Write(b []byte) (int, error) {
+func (c latent) Write(b []byte) (int, error) {
 	t := time.NewTimer(virtualLatency)
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-c.closed: // at the end of a bubble no time passes any more
+	case <-c.end:
 	}
 	return c.Conn.Write(b)
-}
-
-func (c *latent) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Conn.Close()
 }
