@@ -68,6 +68,15 @@ func (f *feed) meta(env TaskEnv, commit int64) OffsetMeta {
 	if f.first > f.position {
 		m.First = f.first
 	}
+	for _, in := range f.inputs {
+		if in.maxTime == MinTime {
+			continue
+		}
+		if m.Greatest == nil {
+			m.Greatest = map[string]int64{}
+		}
+		m.Greatest[in.spec.Name] = in.maxTime
+	}
 	for _, in := range f.inputs[1:] {
 		if m.Others == nil {
 			m.Others = map[string]int64{}

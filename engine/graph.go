@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"slices"
+
+	"github.com/leatstream/leat/window"
 )
 
 // node is one operator of a task with its place in the graph.
@@ -19,6 +21,7 @@ type node struct {
 	timeless bool              // fed by timeless sources only
 	clock    []bool            // by source: whether its time comes from there
 	from     []bool            // by source: whether its rows come from there
+	hold     []int64           // by source: how long a row is held on its way through here, ms (NodeSpec.Hold)
 	in, down int64             // watermarks in and out
 	reach    func(what string) // TaskEnv.Reach; nil: nobody asks
 }
@@ -32,7 +35,7 @@ type edge struct {
 
 // addNode opens an operator's place in the graph behind what is there.
 func (t *Task) addNode(spec *NodeSpec) (*node, error) {
-	n := &node{spec: spec, in: MinTime, down: MinTime, clock: make([]bool, len(t.sub.Sources)), from: make([]bool, len(t.sub.Sources))}
+	n := &node{spec: spec, in: MinTime, down: MinTime, clock: make([]bool, len(t.sub.Sources)), from: make([]bool, len(t.sub.Sources)), hold: make([]int64, len(t.sub.Sources))}
 	if spec.Ports != nil && len(spec.Ports) != len(spec.Inputs) {
 		return nil, E(Fatal, fmt.Sprintf("open %s %q", spec.Kind, spec.Name), fmt.Errorf("%d ports for %d inputs", len(spec.Ports), len(spec.Inputs)))
 	}
@@ -53,7 +56,11 @@ func (t *Task) addNode(spec *NodeSpec) (*node, error) {
 		for s := range n.from {
 			n.from[s] = n.from[s] || t.nodes[in].from[s]
 			n.clock[s] = n.clock[s] || counts && t.nodes[in].clock[s]
+			n.hold[s] = max(n.hold[s], t.nodes[in].hold[s])
 		}
+	}
+	for s := range n.hold {
+		n.hold[s] += spec.Hold.Milliseconds()
 	}
 	n.emit = func(b *Batch) error { return n.send(0, b) }
 	return n, nil
@@ -203,8 +210,9 @@ func (t *Task) meet() (sources, ways bool) {
 }
 
 // watermark is the time that reaches a node: the least of its inputs that are
-// not idle; where all are, of those that the clock moves (close_after_idle);
-// else of all, which is where it stands.
+// not idle, or only until the clock has let go what they hold; where all are, of those that the clock moves (close_after_idle);
+// else of all, which is where it stands. An input that has ended says nothing of
+// those that are idle: what these hold comes before they end, too.
 func (t *Task) watermark(n *node) int64 {
 	live, moved, all := MaxTime, MaxTime, MaxTime
 	anyLive, anyMoved := false, false
@@ -213,7 +221,7 @@ func (t *Task) watermark(n *node) int64 {
 		var idle, clocked bool
 		if in >= 0 {
 			up := t.nodes[in]
-			w, idle = up.down, t.idle(up)
+			w, idle = up.down, t.idle(up) && t.holds(up) != window.Draining
 			clocked = idle && t.clocked(up)
 		} else {
 			w, idle, clocked = t.marks[^in], true, false
@@ -232,8 +240,10 @@ func (t *Task) watermark(n *node) int64 {
 		}
 	}
 	switch {
-	case anyLive:
+	case anyLive && (live != MaxTime || all == MaxTime):
 		return live
+	case anyLive:
+		return all
 	case anyMoved:
 		return moved
 	}
@@ -258,6 +268,34 @@ func (t *Task) clocked(n *node) bool {
 		}
 	}
 	return false
+}
+
+// holds tells whether rows of sources that a node's time comes from may still be
+// on their way through it, held until time has come: here or upstream. They drain
+// where the clock moves all these sources (close_after_idle): then none of them
+// keeps what is downstream waiting for ever.
+func (t *Task) holds(n *node) window.Holding {
+	held, drains := false, true
+	for _, in := range t.inputs {
+		if !n.clock[in.mark] {
+			continue
+		}
+		drains = drains && in.spec.Watermark.CloseAfterIdle > 0
+		if in.vector != nil && in.vector.Holds() {
+			held = true
+		}
+		if hold := n.hold[in.mark]; hold > 0 && in.maxTime > MinTime && n.down < MaxTime &&
+			(in.maxTime > MaxTime-hold || n.down < in.maxTime+hold) {
+			held = true
+		}
+	}
+	switch {
+	case held && drains:
+		return window.Draining
+	case held:
+		return window.Held
+	}
+	return window.None
 }
 
 // clocked tells whether the clock moved the input's time to where it is, here

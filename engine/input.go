@@ -80,6 +80,9 @@ func (in *input) decode(t *Task, rows *Rows) (*Batch, error) {
 	}
 	if in.spec.Repartition {
 		b.Src = nil
+		for _, i := range b.Sel {
+			in.maxTime = max(in.maxTime, b.Time[i])
+		}
 		if in.lazy {
 			return b, nil
 		}
@@ -191,7 +194,7 @@ func (in *input) stamp(t *Task, s *stamp) error {
 	if s.generation != t.topo.Generation {
 		return nil
 	}
-	if err := in.vector.Stamp(s.task, s.of, s.watermark, s.idle); err != nil {
+	if err := in.vector.Stamp(s.task, s.of, s.watermark, s.idle, s.holds); err != nil {
 		return E(Fatal, "read "+string(in.tp.Topic), err)
 	}
 	if s.clock {
@@ -206,7 +209,7 @@ func (in *input) watermark() int64 {
 		return in.water.Value()
 	}
 	w := in.vector.Value()
-	if in.vector.Idle() {
+	if in.vector.Idle() && !in.vector.Holds() {
 		w = max(w, in.clockMax)
 	}
 	return w
@@ -216,7 +219,7 @@ func (in *input) isIdle() bool {
 	if in.vector == nil {
 		return in.idle
 	}
-	return in.vector.Idle()
+	return in.vector.Idle() && !in.vector.Drains()
 }
 
 // sourceMark is the minimum over a source's inputs that are not idle; with
@@ -388,7 +391,7 @@ func (in *input) setVector(b []byte) {
 }
 
 func (in *input) inputMeta() inputMeta {
-	m := inputMeta{Source: in.spec.Name, Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: in.feed.position, Watermark: in.water.Value(), Idle: in.idle}
+	m := inputMeta{Source: in.spec.Name, Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: in.feed.position, Watermark: in.water.Value(), Greatest: in.greatest(), Idle: in.idle}
 	if in.feed.first > in.feed.position {
 		m.First = in.feed.first
 	}
@@ -415,7 +418,7 @@ func (t *Task) Take(tp TopicPartition, at Offset, meta OffsetMeta, now int64) {
 				mark = MinTime
 			}
 		}
-		in.take(mark, now)
+		in.take(mark, meta.Greatest[in.spec.Name], now)
 		if in.vector != nil && meta.Vector != "" {
 			in.setVector(decodeVector(meta.Vector))
 		}
@@ -423,10 +426,22 @@ func (t *Task) Take(tp TopicPartition, at Offset, meta OffsetMeta, now int64) {
 	t.snapshot()
 }
 
-// take gives the input the watermark that a commit has left.
-func (in *input) take(mark, now int64) {
+// greatest is the greatest event time as metadata has it: 0 where there is none.
+func (in *input) greatest() int64 {
+	if in.maxTime == MinTime {
+		return 0
+	}
+	return in.maxTime
+}
+
+// take gives the input the watermark and the greatest event time (0: not known)
+// that a commit has left.
+func (in *input) take(mark, greatest, now int64) {
 	in.lastRow = now
 	in.water.Restore(max(in.water.Value(), mark))
+	if greatest > 0 {
+		in.maxTime = max(in.maxTime, greatest)
+	}
 	if in.maxTime == MinTime && mark > MinTime && mark < MaxTime {
 		in.maxTime = mark + in.spec.Watermark.MaxOutOfOrderness.Milliseconds()
 	}

@@ -23,6 +23,8 @@ type OffsetMeta struct {
 	First Offset `json:"f,omitempty"`
 	// Others are the watermarks of further sources that read the partition.
 	Others map[string]int64 `json:"o,omitempty"`
+	// Greatest is the greatest event time by source, where there was a row.
+	Greatest map[string]int64 `json:"g,omitempty"`
 }
 
 // maxVectorBytes bounds the vector in offset metadata: the broker's
@@ -78,6 +80,7 @@ type inputMeta struct {
 	Partition Partition `json:"p"`
 	Offset    Offset    `json:"o"`
 	Watermark int64     `json:"w"`
+	Greatest  int64     `json:"g,omitempty"` // event time; 0: no row yet
 	Idle      bool      `json:"i,omitempty"`
 	Vector    []byte    `json:"x,omitempty"`
 	First     Offset    `json:"f,omitempty"`

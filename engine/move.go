@@ -118,6 +118,7 @@ func (s *SubTopology) metaOf(p Partition, group map[TopicPartition]Committed) []
 			}
 			om, _ := DecodeOffsetMeta(at.Metadata)
 			in := inputMeta{Source: src.Name, Topic: topic, Partition: p, Offset: at.Offset, Watermark: om.Watermark, Idle: om.Idle, First: om.First}
+			in.Greatest = om.Greatest[src.Name]
 			if w, ok := om.Others[src.Name]; ok {
 				in.Watermark = w
 			}

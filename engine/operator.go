@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/leatstream/leat/state"
+	"github.com/leatstream/leat/window"
 )
 
 // ErrNullValue reports a stream's record with a null value: skipped and counted.
@@ -111,6 +112,9 @@ type Context struct {
 	// clocked tells whether the clock moved the task's watermark to where it is
 	// (close_after_idle), here or upstream (for stamps).
 	clocked func() bool
+	// holds tells whether rows may still be on their way to the operator, held
+	// until time has come, here or upstream (for stamps).
+	holds func() window.Holding
 	// booting tells whether a table that the operator's rows come from has yet to
 	// be read to where it ended at the start.
 	booting func() bool

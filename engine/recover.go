@@ -134,7 +134,7 @@ func (t *Task) Recovered(r Recovery, now int64) error {
 				if m.Source != "" && m.Source != in.spec.Name && len(f.inputs) > 1 {
 					continue
 				}
-				in.take(m.Watermark, now)
+				in.take(m.Watermark, m.Greatest, now)
 				if in.vector != nil {
 					in.setVector(m.Vector)
 				}

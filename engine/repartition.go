@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unsafe"
+
+	"github.com/leatstream/leat/window"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
@@ -17,7 +19,7 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 //
 //	rows      [1][event time zigzag][origin zigzag][op and flags][timestamp - event time zigzag, where it is another][columns…][old columns… (Update, Delete)]
 //	partials  [2]  (reserved: pre-aggregated panes)
-//	stamp     [3][generation][sub][task][of][watermark zigzag][flags: 1 idle, 2 moved by the clock]
+//	stamp     [3][generation][sub][task][of][watermark zigzag][flags: 1 idle, 2 moved by the clock, 4 holds rows, 8 and the clock lets them go]
 //
 // A column is [0] null, else [1] and: String, Bytes, Any [length][bytes]; Int,
 // Timestamp zigzag; Double 8 bytes little endian; Bool one byte. The record's
@@ -60,10 +62,12 @@ type repartition struct {
 	stamped   int64
 	idle      bool
 	clock     bool // the clock had moved it there
+	holds     window.Holding
 	at        int64
 	committed struct {
 		stamped, at int64
 		idle, clock bool
+		holds       window.Holding
 	}
 }
 
@@ -245,8 +249,12 @@ func (r *repartition) Flush(now int64, all bool, _ Emit) error {
 	}
 	w, idle := r.ctx.Watermark(), r.ctx.Idle()
 	clock := idle && r.ctx.clocked != nil && r.ctx.clocked()
+	holds := window.None
+	if idle && r.ctx.holds != nil {
+		holds = r.ctx.holds()
+	}
 	moved := w > r.stamped && (all || r.stamped == MinTime || w == MaxTime || w-r.stamped >= r.every)
-	if !moved && idle == r.idle && (clock == r.clock || w <= r.stamped) && now-r.at < StampAtLeast.Milliseconds() {
+	if !moved && idle == r.idle && holds == r.holds && (clock == r.clock || w <= r.stamped) && now-r.at < StampAtLeast.Milliseconds() {
 		return nil
 	}
 	var flags byte
@@ -256,6 +264,7 @@ func (r *repartition) Flush(now int64, all bool, _ Emit) error {
 	if clock {
 		flags |= 2
 	}
+	flags |= byte(holds) << 2
 	v := []byte{repartitionStamp}
 	v = binary.AppendUvarint(v, uint64(r.ctx.Generation))
 	v = binary.AppendUvarint(v, uint64(r.ctx.Sub))
@@ -266,18 +275,20 @@ func (r *repartition) Flush(now int64, all bool, _ Emit) error {
 	for p := range r.n {
 		r.ctx.Produce(Record{Topic: r.topic, Partition: Partition(p), Value: v})
 	}
-	r.stamped, r.idle, r.clock, r.at = w, idle, clock, now
+	r.stamped, r.idle, r.clock, r.holds, r.at = w, idle, clock, holds, now
 	return nil
 }
 
 // Committed and RolledBack keep what was stamped in step with what was sent.
 func (r *repartition) Committed() {
-	r.committed.stamped, r.committed.idle, r.committed.clock, r.committed.at = r.stamped, r.idle, r.clock, r.at
+	c := &r.committed
+	c.stamped, c.idle, c.clock, c.holds, c.at = r.stamped, r.idle, r.clock, r.holds, r.at
 }
 
 // RolledBack makes a stamp that was aborted go out again.
 func (r *repartition) RolledBack() {
-	r.stamped, r.idle, r.clock, r.at = r.committed.stamped, r.committed.idle, r.committed.clock, r.committed.at
+	c := &r.committed
+	r.stamped, r.idle, r.clock, r.holds, r.at = c.stamped, c.idle, c.clock, c.holds, c.at
 }
 
 type stamp struct {
@@ -285,6 +296,7 @@ type stamp struct {
 	generation, sub, task, of int
 	watermark                 int64
 	idle, clock               bool
+	holds                     window.Holding
 }
 
 // repartitionDecoder reads what repartition wrote; stamps of the batch are
@@ -333,7 +345,7 @@ func (d *repartitionDecoder) Decode(b *Batch, bad func(row int32, err error) err
 		case repartitionStamp:
 			s := stamp{row: i, generation: int(v.uvarint()), sub: int(v.uvarint()), task: int(v.uvarint()), of: int(v.uvarint()), watermark: v.varint()}
 			f := v.byte()
-			s.idle, s.clock = f&1 != 0, f&2 != 0
+			s.idle, s.clock, s.holds = f&1 != 0, f&2 != 0, window.Holding(f>>2&3)
 			if v.bad {
 				return E(Fatal, "decode stamp", errRepartition)
 			}

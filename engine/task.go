@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/leatstream/leat/state"
+	"github.com/leatstream/leat/window"
 )
 
 // TaskID names a task: one sub-topology × one partition.
@@ -158,7 +159,7 @@ func (t *Task) context(n *node, tables []*state.Table) *Context {
 		Produce: func(r Record) { t.produce(n.spec, r) }, Arena: t.arena.take, Partitions: t.env.Partitions, Side: n.send,
 		Count:     t.Stats.count,
 		Watermark: func() int64 { return n.in },
-		Idle:      func() bool { return t.idle(n) }, clocked: func() bool { return t.clocked(n) },
+		Idle:      func() bool { return t.idle(n) }, clocked: func() bool { return t.clocked(n) }, holds: func() window.Holding { return t.holds(n) },
 		booting: func() bool { return t.booting(n) },
 		Olds:    n.olds,
 		Stats:   t.Snapshot,

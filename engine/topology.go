@@ -76,6 +76,9 @@ type NodeSpec struct {
 	// EventStamps: the records of Outputs carry event times, so that a topic's
 	// retention counts from those (kafka sinks without timestamp: now).
 	EventStamps bool
+	// Hold is how far past a row's event time the watermark has to be before all
+	// that comes of the row has been emitted; 0: it is emitted at once.
+	Hold time.Duration
 	// Errors are the node's error policies and dead-letter topic.
 	Errors ErrorPolicy
 	// Notes are lines for explain ("order-dependent: first", …).
@@ -156,7 +159,7 @@ type SourceSpec struct {
 type WatermarkSpec struct {
 	MaxOutOfOrderness time.Duration // default 5s
 	IdleTimeout       time.Duration // default 30s
-	CloseAfterIdle    time.Duration // 0: off
+	CloseAfterIdle    time.Duration // 0: off; behind a repartition topic: that of all that is upstream
 	MaxFuture         time.Duration // default 30m
 }
 

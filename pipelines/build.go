@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/leatstream/leat/engine"
 	"github.com/leatstream/leat/operators"
@@ -381,11 +382,37 @@ func (b *builder) number() {
 	}
 	for i, s := range order {
 		s.ID = i
+		for _, spec := range s.Sources {
+			if up := b.upstream[spec]; up != nil {
+				spec.Watermark.CloseAfterIdle = closesAfter(up)
+			}
+		}
 	}
 	b.topo.Subs = order
 	for spec, up := range b.upstream {
 		spec.Upstream = up.ID
 	}
+}
+
+// closesAfter is how long it takes until the clock moves the time of all that a
+// sub-topology reads; 0 where it does not move all of it.
+func closesAfter(sub *engine.SubTopology) (d time.Duration) {
+	for _, timeless := range []bool{false, true} { // tables count where there is nothing else
+		some := false
+		for _, s := range sub.Sources {
+			if s.Timeless != timeless {
+				continue
+			}
+			if some = true; s.Watermark.CloseAfterIdle == 0 {
+				return 0
+			}
+			d = max(d, s.Watermark.CloseAfterIdle)
+		}
+		if some {
+			break
+		}
+	}
+	return d
 }
 
 // again compiles an expression against the columns that are left.
@@ -408,6 +435,9 @@ func (b *builder) add(at place, s *stream, kind string, n *engine.NodeSpec) plac
 // addTo appends a node with several inputs, whose places have met.
 func (b *builder) addTo(at []place, s *stream, kind string, n *engine.NodeSpec) place {
 	n.Name, n.Step, n.Kind, n.Errors = s.name0(), s.name0(), kind, b.policy(s)
+	if s.step != nil && len(n.Stores) > 0 {
+		n.Hold = holdOf(s.step.Step)
+	}
 	if id := s.id(); id != n.Name {
 		n.Identity = id
 	}

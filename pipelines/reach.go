@@ -51,3 +51,35 @@ func longest(s *stream) time.Duration {
 // forever is longer than any window that is worth a bound, and short enough that
 // some of them add up.
 const forever = 20 * 365 * 24 * time.Hour
+
+// holdOf bounds how far past a row's event time the watermark has to be before
+// all that a step makes of the row has been emitted.
+func holdOf(s step) time.Duration {
+	var d time.Duration
+	switch s := s.(type) {
+	case *aggregateStep:
+		d = holdOfWindow(s.Window)
+	case *topStep:
+		d = holdOfWindow(s.Window)
+	case *joinStep:
+		d = s.Before + s.After + s.Grace + endIncluded
+	case *detectStep:
+		d = s.Within + endIncluded
+	case *reduceStep:
+		if s.ByTime {
+			d = endIncluded
+		}
+	}
+	return min(d, forever)
+}
+
+func holdOfWindow(w *Window) time.Duration {
+	if w == nil || w.Spec.Kind == "count" {
+		return 0
+	}
+	ms := min(w.Spec.Longest(), forever.Milliseconds()) + min(w.Spec.Grace, forever.Milliseconds())
+	return time.Duration(ms)*time.Millisecond + endIncluded
+}
+
+// endIncluded is for what ends behind its last millisecond.
+const endIncluded = 2 * time.Millisecond

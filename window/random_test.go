@@ -143,7 +143,7 @@ func TestVectorAgainstHistory(t *testing.T) {
 		last := MinTime
 		for range 60 {
 			i, w, idle := r.IntN(n), r.Int64N(1000), r.IntN(6) == 0
-			if err := v.Stamp(i, n, w, idle); err != nil {
+			if err := v.Stamp(i, n, w, idle, None); err != nil {
 				t.Fatal(err)
 			}
 			best[i] = max(best[i], w)
@@ -176,7 +176,7 @@ func TestVectorAgainstHistory(t *testing.T) {
 func TestVectorGrowsUnread(t *testing.T) {
 	v := NewVector(1)
 	for _, n := range []int{1, 3} {
-		if err := v.Stamp(0, n, 10, false); err != nil {
+		if err := v.Stamp(0, n, 10, false, None); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,7 +189,7 @@ func TestVectorGrowsUnread(t *testing.T) {
 // something that decodes to the same.
 func FuzzDecodeVector(f *testing.F) {
 	v := NewVector(3)
-	_ = v.Stamp(1, 3, 1_767_225_600_000, true)
+	_ = v.Stamp(1, 3, 1_767_225_600_000, true, Held)
 	f.Add(v.Append(nil))
 	f.Add([]byte{1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -20,6 +20,9 @@ import (
 //	  - When the upstream grows, new entries start at the present minimum: time
 //	    stands until they are heard, but does not fall back to none.
 //	  - When all entries are idle, the minimum keeps its last value.
+//	  - An idle task may hold rows until its time has come. Where all are idle, or
+//	    the others have ended, such a one is waited for; where the clock will move
+//	    its time (close_after_idle) it counts as if it were not idle until then.
 //
 // It is part of the task's state: Append and DecodeVector.
 type Vector struct {
@@ -37,17 +40,30 @@ func NewVector(n int) *Vector {
 // maxUpstream bounds N, so that a broken stamp cannot take all memory.
 const maxUpstream = 1 << 20
 
+// Holding says whether an idle task holds rows that wait for its time.
+type Holding byte
+
+// None are held; Held wait for other rows; Draining are let go by the clock.
+const (
+	None Holding = iota
+	Held
+	Draining
+)
+
 // Stamp takes the stamp of upstream task number task of n. The caller has
 // left out stamps of older pipeline generations. An n smaller than one seen
 // before does not shrink the vector.
-func (v *Vector) Stamp(task, n int, watermark int64, idle bool) error {
+func (v *Vector) Stamp(task, n int, watermark int64, idle bool, holds Holding) error {
 	if n < 1 || n > maxUpstream || task < 0 || task >= n {
 		return fmt.Errorf("read stamp: task %d of %d is out of range", task, n)
 	}
 	v.extend(n)
 	e := &v.entries[task]
 	e.watermark = max(e.watermark, watermark)
-	e.heard, e.idle = true, idle
+	e.heard, e.idle, e.holds = true, idle, None
+	if idle {
+		e.holds = holds
+	}
 	return nil
 }
 
@@ -80,6 +96,26 @@ func (v *Vector) Idle() bool {
 	return len(v.entries) > 0
 }
 
+// Holds tells whether an idle upstream task may still send what it holds.
+func (v *Vector) Holds() bool {
+	for i := range v.entries {
+		if v.entries[i].holds != None {
+			return true
+		}
+	}
+	return false
+}
+
+// Drains tells whether the clock lets an idle upstream task send what it holds.
+func (v *Vector) Drains() bool {
+	for i := range v.entries {
+		if v.entries[i].holds == Draining {
+			return true
+		}
+	}
+	return false
+}
+
 // Heard tells whether every upstream task has been heard.
 func (v *Vector) Heard() bool {
 	for i := range v.entries {
@@ -91,11 +127,13 @@ func (v *Vector) Heard() bool {
 }
 
 // Encoding: version 1 · varint minimum · uvarint N · N × (flags · varint
-// watermark), where flags is 1 for heard plus 2 for idle.
+// watermark), where flags is 1 for heard plus 2 for idle plus 4 times
+// the Holding.
 const (
 	vectorVersion = 1
 	flagHeard     = 1
 	flagIdle      = 2
+	holdsShift    = 2
 )
 
 // Append appends the encoded vector to b.
@@ -111,6 +149,7 @@ func (v *Vector) Append(b []byte) []byte {
 		if e.idle {
 			flags |= flagIdle
 		}
+		flags |= byte(e.holds) << holdsShift
 		b = append(b, flags)
 		b = binary.AppendVarint(b, e.watermark)
 	}
@@ -141,14 +180,14 @@ func DecodeVector(b []byte) (v *Vector, rest []byte, err error) {
 	b = b[k:]
 	v.entries = make([]input, n)
 	for i := range v.entries {
-		if len(b) == 0 || b[0]&^(flagHeard|flagIdle) != 0 {
+		if len(b) == 0 || b[0]>>holdsShift > byte(Draining) {
 			return nil, nil, errVector
 		}
 		w, k := binary.Varint(b[1:])
 		if k <= 0 {
 			return nil, nil, errVector
 		}
-		v.entries[i] = input{watermark: w, heard: b[0]&flagHeard != 0, idle: b[0]&flagIdle != 0}
+		v.entries[i] = input{watermark: w, heard: b[0]&flagHeard != 0, idle: b[0]&flagIdle != 0, holds: Holding(b[0] >> holdsShift)}
 		b = b[1+k:]
 	}
 	return v, b, nil
@@ -160,13 +199,15 @@ var errVector = errors.New("decode watermark vector: the bytes are broken")
 type input struct {
 	watermark   int64
 	heard, idle bool
+	holds       Holding
 }
 
-// minimum is the least watermark of the inputs that are not idle. Where all
+// minimum is the least watermark of the inputs that are not idle, or only until
+// the clock has let go what they hold. Where all
 // are idle it is the least of those that ever had a row: it is no more than
 // what counted before they fell idle, so time stands still, until what is
 // behind the inputs moves them all (close_after_idle upstream). A partition
-// that is empty for ever must not hold that up.
+// that is empty for ever must not hold that up; one that holds rows does.
 //
 // An input that has ended (MaxTime) says nothing of the others. Those that are
 // idle have yet to end, and what they held until then comes before they do: they
@@ -176,10 +217,10 @@ func minimum(inputs []input) int64 {
 	none := true
 	for i := range inputs {
 		in := &inputs[i]
-		if !in.idle {
+		if !in.idle || in.holds == Draining {
 			active = min(active, in.watermark)
 		}
-		if in.watermark != MinTime {
+		if in.watermark != MinTime || in.holds != None {
 			known, none = min(known, in.watermark), false
 		}
 	}

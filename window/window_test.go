@@ -125,9 +125,12 @@ func (m *manual) watermark(f []string) string {
 
 func (m *manual) vector(f []string) string {
 	switch f[0] {
-	case "stamp": // stamp <task> of <n> <watermark> [idle]
-		idle := len(f) > 5 && f[5] == "idle"
-		if err := m.v.Stamp(m.number(f[1]), m.number(f[3]), m.time(f[4]), idle); err != nil {
+	case "stamp": // stamp <task> of <n> <watermark> [idle [holds|drains]]
+		idle, holds := len(f) > 5 && f[5] == "idle", None
+		if len(f) > 6 {
+			holds = map[string]Holding{"holds": Held, "drains": Draining}[f[6]]
+		}
+		if err := m.v.Stamp(m.number(f[1]), m.number(f[3]), m.time(f[4]), idle, holds); err != nil {
 			return "error: " + err.Error()
 		}
 	case "recall": // a round through the encoding
@@ -145,6 +148,9 @@ func (m *manual) vector(f []string) string {
 	}
 	if m.v.Idle() {
 		s += " (idle)"
+	}
+	if m.v.Holds() {
+		s += " (holds)"
 	}
 	return s
 }

@@ -1,19 +1,24 @@
 package random
 
-import "github.com/leatstream/leat/bench/random/naive"
+import (
+	"slices"
+
+	"github.com/leatstream/leat/bench/random/naive"
+)
 
 // This file lets sources fall silent: the clock moves, and no row comes.
 
 // silences says when sources are idle, and when the clock moves their time: that
 // of all, or of none, and where there are two at one go. A source that is idle,
 // and whose time the clock has not moved yet, holds no other back: what it has
-// held until then is late where the other's time is past it.
+// held until then is late where the other's time is past it. So it is with tasks
+// one behind the other where the clock moves nothing.
 func (m *maker) silences() {
-	if m.quiet = m.quiet && (m.c.Partitions == 1 || m.holding() < 2); !m.quiet {
+	if !m.quiet {
 		return
 	}
 	idle, after := m.span(1, 20), m.span(1, 20)
-	if m.one(5) {
+	if m.one(5) && (m.c.Partitions == 1 || m.holding() < 2) {
 		after = 0
 	}
 	var streams []*naive.Source
@@ -30,9 +35,7 @@ func (m *maker) silences() {
 	}
 }
 
-// holding is how many steps hold rows until time has come. Of two of them one
-// behind the other the tasks of the second may hear that the clock, or the end of
-// input, has moved one task of the first before another has sent what it holds.
+// holding is how many steps hold rows until time has come.
 func (m *maker) holding() (n int) {
 	for _, s := range m.c.Spec.Steps {
 		if s.Window != nil && s.Window.Type != "count" || s.Type == "detect" || s.Type == "join" && !s.RightIsTable || s.ByTime {
@@ -45,13 +48,20 @@ func (m *maker) holding() (n int) {
 // lull is how long nothing comes before row i, now and then. Silence between
 // rows is for one partition: where there are more, those that were not idle may
 // be behind what the others have closed. And it is once: a restart in between
-// does not know how far time came by the clock, and how far by rows.
+// does not know how far time came by the clock, and how far by rows. And no
+// streams meet in a join: a side that comes through a repartition is thought idle
+// for a moment longer than the other, and may find that rows have gone.
 func (m *maker) lull(s *naive.Source, i int) int64 {
-	if !m.quiet || m.lulled || i == 0 || m.c.Partitions > 1 || len(m.c.Spec.Sources) > 1 || !m.one(8) {
+	if !m.quiet || m.lulled || i == 0 || m.c.Partitions > 1 || len(m.c.Spec.Sources) > 1 || m.joins() || !m.one(8) {
 		return 0
 	}
 	m.lulled = true
 	return m.span(1, 50)
+}
+
+// joins tells whether streams meet in a join.
+func (m *maker) joins() bool {
+	return slices.ContainsFunc(m.c.Spec.Steps, func(s *naive.Step) bool { return s.Type == "join" && !s.RightIsTable })
 }
 
 // rest lets the clock move on behind the last row, until all that waits for time

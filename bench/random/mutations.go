@@ -56,6 +56,8 @@ var Mutations = []Mutation{
 		Old: "!c.Null(e) && c.Bools[e]\n", New: "(c.Null(e) && MUTANT || !c.Null(e) && c.Bools[e])\n"},
 	{Name: "the clock moves time too far by a millisecond", File: "engine/input.go", Only: "idle",
 		Old: "		to := greatest - spec.Watermark.MaxOutOfOrderness.Milliseconds() + now - last\n", New: "		to := greatest - spec.Watermark.MaxOutOfOrderness.Milliseconds() + now - last\n		if MUTANT {\n			to++\n		}\n"},
+	{Name: "tasks that are idle are not waited for where the clock lets go what they hold", File: "engine/graph.go", Only: "idle",
+		Old: "	case held && drains:\n", New: "	case held && drains && !MUTANT:\n"},
 	{Name: "time that the clock has moved is not committed", File: "engine/input.go", Only: "idle",
 		Old: "				in.clock, t.changed = true, true\n", New: "				in.clock, t.changed = true, t.changed || !MUTANT\n"},
 	{Name: "of many distinct values some are lost when they are counted no longer one by one", File: "window/aggregate/count_distinct.go", Only: "distinct",
