@@ -227,8 +227,6 @@ func (s *fakeSession) Committed(context.Context, []engine.TopicPartition) (map[e
 
 func (s *fakeSession) AllowRebalance() {}
 
-func (s *fakeSession) RebalanceWaits() bool { return false }
-
 func (s *fakeSession) TransactionalID() string { return s.request.TransactionalID }
 
 func (s *fakeSession) Close(bool) {}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,10 +36,8 @@ type lane struct {
 	applied    int64                   // when state last went to Pebble, ms
 	endMedian  ewma
 	joined     bool
-	failures   int                                // aborts in a row from the same offsets
-	drops      int                                // sessions in a row that were dropped soon and without a commit
-	fresh      bool                               // a task was opened since the last commit: people wait for it
-	wake       atomic.Pointer[context.CancelFunc] // ends a Poll: a task has been restored
+	failures   int // aborts in a row from the same offsets
+	drops      int // sessions in a row that were dropped soon and without a commit
 }
 
 // laneTask is a task with where it is in its life:
@@ -170,7 +167,7 @@ func (l *lane) work(ctx context.Context) error {
 		if l.closing() {
 			wait = min(wait, time.Millisecond)
 		}
-		rows, err := l.poll(ctx, wait)
+		rows, err := l.session.Poll(ctx, pollRows, wait)
 		if ctx.Err() != nil {
 			return nil // drain: commit what was processed
 		}
@@ -187,31 +184,9 @@ func (l *lane) work(ctx context.Context) error {
 		if err := l.advance(); err != nil {
 			return err
 		}
-		if g, _ := l.session.Assignment(); g != l.generation || l.full() || l.ready() || l.atEnd() || l.w.finished(l) || l.session.RebalanceWaits() {
+		if g, _ := l.session.Assignment(); g != l.generation || l.full() || l.ready() || l.atEnd() || l.w.finished(l) {
 			return nil
 		}
-	}
-}
-
-// poll is a Poll that ends early when a task has been restored.
-func (l *lane) poll(ctx context.Context, wait time.Duration) ([]*Rows, error) {
-	if !l.restoring() {
-		return l.session.Poll(ctx, pollRows, wait)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	l.wake.Store(&cancel)
-	defer l.wake.Store(nil)
-	if l.ready() {
-		cancel() // it came before it could wake us
-	}
-	return l.session.Poll(ctx, pollRows, wait)
-}
-
-// wakeUp ends a Poll that waits. It may be called from any goroutine.
-func (l *lane) wakeUp() {
-	if cancel := l.wake.Load(); cancel != nil {
-		(*cancel)()
 	}
 }
 
@@ -350,16 +325,6 @@ func (l *lane) full() bool {
 	return records >= maxRecords || bytes >= maxBytes
 }
 
-// restoring tells that a task is being restored.
-func (l *lane) restoring() bool {
-	for _, t := range l.tasks {
-		if t.task == nil && t.restored != nil {
-			return true
-		}
-	}
-	return false
-}
-
 // ready tells that a task has been restored and wants to be opened.
 func (l *lane) ready() bool {
 	for _, t := range l.tasks {
@@ -373,12 +338,8 @@ func (l *lane) ready() bool {
 // interval is how long a turn polls: the commit interval, or ten times what
 // ending a transaction takes, whichever is longer. It is bounded, because
 // ending includes the flush: where the broker is what is slow, longer turns
-// only make longer flushes. The first turn of a task that was taken over is not
-// made longer: views have stood still since the lane before it left.
+// only make longer flushes.
 func (l *lane) interval() time.Duration {
-	if l.fresh {
-		return l.w.opts.CommitInterval
-	}
 	return max(l.w.opts.CommitInterval, min(10*l.endMedian.value(), maxInterval))
 }
 
@@ -421,7 +382,7 @@ func (l *lane) commit(ctx context.Context) error {
 		took := time.Since(start)
 		l.endMedian.add(took)
 		l.w.metrics.commit(took)
-		l.number, l.failures, l.drops, l.fresh = number, 0, 0, false
+		l.number, l.failures, l.drops = number, 0, 0
 	}
 	return l.done(dirty)
 }

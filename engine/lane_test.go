@@ -173,32 +173,6 @@ func TestRestoreFails(t *testing.T) {
 	})
 }
 
-// TestRestoredIsOpenedAtOnce: a lane that waits for rows opens a task as soon as
-// it has been restored.
-func TestRestoredIsOpenedAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(in(1))
-		f.feed(parseRow(t, "p0 a@1s", 1))
-		f.feed(parseRow(t, "p0 a@10s", 2))
-		const slow = 20 * time.Millisecond
-		f.read = func(tp engine.TopicPartition) error {
-			if strings.HasSuffix(string(tp.Topic), ".changelog") {
-				time.Sleep(slow)
-			}
-			return nil
-		}
-		w := work(t, f, tumbling)
-		time.Sleep(slow + time.Millisecond)
-		synctest.Wait()
-		if running, restoring, _ := w.worker.Status(); running != 1 || restoring != 0 {
-			t.Errorf("%d running, %d restoring", running, restoring)
-		}
-		if err := w.end(); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
 // TestTransactionsFail: one that aborts for an error is tried again from the
 // same rows; three in a row stop the worker, which names the cause.
 func TestTransactionsFail(t *testing.T) {

@@ -168,91 +168,36 @@ func (l *lane) startRestore(ctx context.Context, t *laneTask) {
 		return
 	}
 	ctx, t.cancel = context.WithCancel(ctx)
-	l.w.restore(ctx, t.sub, t.id.Partition, t.restored, l.wakeUp)
+	l.w.restore(ctx, t.sub, t.id.Partition, t.restored)
 }
 
-// openRestored opens tasks whose state is there, from offsets that fit it. All
-// that are there, or are in a moment, are opened with one look at the group's
-// offsets, and start to be fetched together: after a takeover that spares the
-// others the turn and the commit of the first.
+// openRestored opens tasks whose state is there, from offsets that fit it.
 func (l *lane) openRestored(ctx context.Context) error {
-	if !l.ready() {
-		return nil
-	}
-	moment := time.NewTimer(restoreMoment)
-	defer moment.Stop()
-	over := false
-	var open []*laneTask
-	var got []restored
-	var inputs []TopicPartition
 	for _, id := range l.order {
 		t := l.tasks[id]
 		if t.task != nil || t.restored == nil {
 			continue
 		}
-		if !over && len(t.restored) == 0 {
-			select {
-			case r := <-t.restored:
-				t.restored <- r // it has room for one, and we are who takes it
-			case <-moment.C:
-				over = true
-			}
-		}
 		select {
 		case r := <-t.restored:
 			t.restored = nil // nothing more comes: drop must not wait for it
-			open, got, inputs = append(open, t), append(got, r), append(inputs, t.inputs...)
+			if r.err != nil {
+				return r.err
+			}
+			if err := l.open(ctx, t, r); err != nil {
+				if r.lease.Lease != nil {
+					r.lease.Abandon()
+				}
+				return err
+			}
 		default:
 		}
 	}
-	pos, err := l.openAll(ctx, open, got, inputs)
-	if err != nil {
-		for i, t := range open {
-			if t.task == nil {
-				l.giveBack(t, got[i].lease)
-			}
-		}
-		return err
-	}
-	l.fresh = true
-	l.session.SetPositions(pos)
-	l.session.Resume(inputs)
 	return nil
 }
 
-// openAll opens tasks and gives where their inputs go on.
-func (l *lane) openAll(ctx context.Context, open []*laneTask, got []restored, inputs []TopicPartition) (map[TopicPartition]Offset, error) {
-	for _, r := range got {
-		if r.err != nil {
-			return nil, r.err
-		}
-	}
-	committed, err := l.session.Committed(ctx, inputs)
-	if err != nil {
-		return nil, E(Retry, "read committed offsets", err)
-	}
-	pos := map[TopicPartition]Offset{}
-	for i, t := range open {
-		if err := l.open(ctx, t, got[i], committed, pos); err != nil {
-			return nil, err
-		}
-	}
-	return pos, nil
-}
-
-// giveBack gives a lease back that no task has. What was restored is kept: the
-// next restore reads on from there.
-func (l *lane) giveBack(t *laneTask, lease leaseRef) {
-	if lease.Lease == nil {
-		return
-	}
-	if err := lease.Release(); err != nil {
-		l.log.Warn("give back state", "task", t.id.String(), "err", err)
-	}
-}
-
-// open makes the task and finds where it goes on, which it adds to pos.
-func (l *lane) open(ctx context.Context, lt *laneTask, r restored, committed map[TopicPartition]Committed, pos map[TopicPartition]Offset) error {
+// open makes the task and sets where it goes on.
+func (l *lane) open(ctx context.Context, lt *laneTask, r restored) error {
 	t, err := NewTask(l.w.topo, lt.sub, lt.id.Partition, r.lease.Lease, TaskEnv{
 		Lane: l.name, Txn: l.session.TransactionalID(), Tasks: l.w.plan.tasks[lt.sub.ID],
 		Partitions: l.w.partitions, Limits: l.w.limits, Now: l.w.now,
@@ -261,8 +206,13 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored, committed map
 	if err != nil {
 		return err
 	}
+	committed, err := l.session.Committed(ctx, lt.inputs)
+	if err != nil {
+		return E(Retry, "read committed offsets", err)
+	}
 	stateOffsets, stateful := r.recovery.StateOffsets()
 	now := l.w.now()
+	pos := map[TopicPartition]Offset{}
 	var fresh []TopicPartition
 	for _, tp := range lt.inputs {
 		c, ok := committed[tp]
@@ -291,8 +241,8 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored, committed map
 	if err := t.Recovered(r.recovery, now); err != nil {
 		return err
 	}
-	for _, tp := range lt.inputs {
-		t.Seek(tp, pos[tp])
+	for tp, at := range pos {
+		t.Seek(tp, at)
 	}
 	if len(fresh) > 0 {
 		t.Touch() // the first transaction commits the exact start
@@ -303,10 +253,12 @@ func (l *lane) open(ctx context.Context, lt *laneTask, r restored, committed map
 		}
 	}
 	lt.task = t
-	for _, tp := range lt.inputs {
+	for tp := range pos {
 		delete(l.dropped, tp)
 	}
 	l.w.opened(t)
+	l.session.SetPositions(pos)
+	l.session.Resume(lt.inputs)
 	return nil
 }
 
@@ -364,7 +316,9 @@ func (l *lane) drop(t *laneTask) {
 		if t.restored != nil {
 			select {
 			case r := <-t.restored:
-				l.giveBack(t, r.lease)
+				if r.lease.Lease != nil {
+					r.lease.Abandon()
+				}
 			default:
 				l.w.discard(t.restored)
 			}
@@ -394,10 +348,6 @@ func (t *Task) Seek(tp TopicPartition, at Offset) {
 		f.saved = at
 	}
 }
-
-// restoreMoment is how long a task that was restored waits for others that are
-// being restored.
-const restoreMoment = 30 * time.Millisecond
 
 // restoreRetry is the pause between tries for a lease that a sibling lane
 // still holds.

@@ -83,9 +83,6 @@ type Session interface {
 	Committed(ctx context.Context, tps []TopicPartition) (map[TopicPartition]Committed, error)
 	// AllowRebalance lets a pending rebalance run; the end of every turn.
 	AllowRebalance()
-	// RebalanceWaits tells that the group wants to rebalance and waits for the
-	// end of this turn. Poll returns early when it becomes so.
-	RebalanceWaits() bool
 	// TransactionalID names the producer; "" when at least once.
 	TransactionalID() string
 	// Close leaves the group when leave is set, and ends all its goroutines.

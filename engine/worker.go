@@ -255,8 +255,8 @@ func (w *Worker) startOffset(ctx context.Context, sub *SubTopology, tp TopicPart
 	return at, nil
 }
 
-// restore brings a task's state up in the pool, hands it to ch and calls told.
-func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch chan<- restored, told func()) {
+// restore brings a task's state up in the pool and hands it to ch.
+func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch chan<- restored) {
 	w.restoring.Add(1)
 	count := w.waits(TaskID{sub.ID, p})
 	w.group.other(func() error {
@@ -270,7 +270,6 @@ func (w *Worker) restore(ctx context.Context, sub *SubTopology, p Partition, ch 
 			return nil
 		}
 		ch <- w.restoreTask(ctx, sub, p, count)
-		told()
 		return nil
 	})
 }
@@ -369,10 +368,7 @@ func (w *Worker) Restoring() (done, total int64, running bool) {
 func (w *Worker) discard(ch <-chan restored) {
 	w.group.other(func() error {
 		if r := <-ch; r.lease.Lease != nil {
-			// What was restored is kept: the next restore reads on from there.
-			if err := r.lease.Release(); err != nil {
-				w.log.Warn("give back state", "err", err)
-			}
+			r.lease.Abandon()
 		}
 		return nil
 	})

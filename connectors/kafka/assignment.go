@@ -27,7 +27,6 @@ type membership struct {
 
 	seen  int64 // gen at the lane's last Assignment
 	stale bool  // a change since the client's last End: it needs one, even an empty one
-	waits bool  // the client wants to join again, and waits for the end of the turn
 	wake  func()
 }
 
@@ -39,7 +38,6 @@ type part struct {
 	applied bool          // and the client has taken it over
 	resumed bool          // the lane wants rows
 	running bool          // the client fetches
-	ran     bool          // it has, since the assignment
 }
 
 // epoch says that records from an offset on were written under a leader epoch.
@@ -88,14 +86,6 @@ func (s *Session) assigned(m map[string][]int32) {
 	s.group.gen++
 	s.group.owned = owned
 	s.group.member, s.group.generation = member, generation
-	s.group.wake()
-}
-
-// hurry records that a rebalance waits for the lane's turn to end.
-func (s *Session) hurry() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.group.waits = true
 	s.group.wake()
 }
 
@@ -180,7 +170,7 @@ func (s *Session) SetPositions(pos map[engine.TopicPartition]engine.Offset) {
 		}
 		s.dropLent(tp)
 		delete(s.passed, tp)
-		*p = part{at: at, set: true, resumed: p.resumed, running: p.running, ran: p.ran}
+		*p = part{at: at, set: true, resumed: p.resumed, running: p.running}
 	}
 	s.pending = nil
 	s.settle()
@@ -213,42 +203,17 @@ func (s *Session) settle() bool {
 		set = addOffset(set, tp, p.at)
 	}
 	s.cl.SetOffsets(set)
-	s.run()
-	return settled
-}
-
-// run lets the client fetch the partitions that have a position and are wanted.
-//
-// A fetch that is on its way is without them, and where its partitions are
-// silent the broker holds it for FetchMaxWait. A change of position makes the
-// client begin anew, with all that is not paused; a position that is the same
-// is none to it, unless the leader epoch differs. The client sends no epoch
-// with a fetch: it is only for the comparison, and -1 again in the end.
-func (s *Session) run() {
 	var run map[string][]int32
-	var fresh, final map[string]map[int32]kgo.EpochOffset
-	others := false
 	for tp, p := range s.parts {
-		others = others || p.running
 		if p.applied && p.resumed && !p.running {
 			p.running = true
 			run = addPartition(run, tp)
-			if !p.ran {
-				p.ran = true
-				fresh, final = addOffset(fresh, tp, p.at), addOffset(final, tp, p.at)
-				fresh[string(tp.Topic)][int32(tp.Partition)] = kgo.EpochOffset{Epoch: 0, Offset: int64(p.at)}
-			}
 		}
 	}
-	if run == nil {
-		return
+	if run != nil {
+		s.cl.ResumeFetchPartitions(run)
 	}
-	if !others {
-		fresh, final = nil, nil // there is no fetch without them
-	}
-	s.cl.SetOffsets(fresh)
-	s.cl.ResumeFetchPartitions(run)
-	s.cl.SetOffsets(final)
+	return settled
 }
 
 // unset takes all positions back: after an End that was not Done the client has

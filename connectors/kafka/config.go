@@ -37,8 +37,8 @@ type Config struct {
 	TransactionTimeout time.Duration
 	// SessionTimeout is how long a silent member keeps its partitions. Default 10s.
 	SessionTimeout time.Duration
-	// HeartbeatInterval is how soon an idle member hears of a rebalance; one that
-	// commits hears with each commit. Default a fortieth of SessionTimeout.
+	// HeartbeatInterval is how soon a member hears of a rebalance. Default a
+	// twentieth of SessionTimeout.
 	HeartbeatInterval time.Duration
 	// RebalanceTimeout is how long a rebalance waits for a lane to end its turn.
 	// Default 30s; raise it when single turns take longer.
@@ -106,7 +106,7 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.TransactionTimeout, 10*time.Second)
 	def(&c.SessionTimeout, 10*time.Second)
-	def(&c.HeartbeatInterval, max(c.SessionTimeout/40, 10*time.Millisecond))
+	def(&c.HeartbeatInterval, max(c.SessionTimeout/20, 10*time.Millisecond))
 	def(&c.RebalanceTimeout, 30*time.Second)
 	def(&c.FetchMaxWait, 500*time.Millisecond)
 	def(&c.Linger, 5*time.Millisecond)

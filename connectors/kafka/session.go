@@ -204,7 +204,6 @@ func (s *Session) groupOptions() []kgo.Opt {
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { s.assigned(m) }),
 		kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) { s.void("revoked") }),
 		kgo.OnPartitionsLost(func(context.Context, *kgo.Client, map[string][]int32) { s.void("lost") }),
-		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { s.hurry() }),
 		kgo.WithHooks(groupErrors{s}),
 	}
 	if s.sc.InstanceID != "" {
@@ -254,18 +253,7 @@ func (s *Session) die(op string, err error) error {
 // AllowRebalance lets a pending rebalance run; the end of every turn.
 func (s *Session) AllowRebalance() {
 	s.delivered = false
-	s.mu.Lock()
-	s.group.waits = false
-	s.mu.Unlock()
 	s.cl.AllowRebalance()
-}
-
-// RebalanceWaits tells that the group wants to rebalance and waits for the end
-// of the turn: all other members stand still meanwhile.
-func (s *Session) RebalanceWaits() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.group.waits
 }
 
 // HighWatermarks asks the leaders for the end of partitions (read uncommitted).
