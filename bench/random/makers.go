@@ -77,6 +77,9 @@ func (m *maker) mapping(s *naive.Step, in *naive.Relation) bool {
 	risky := m.one(4)
 	if m.one(3) {
 		for _, c := range in.Cols {
+			if strings.Contains(c.Name, ".") {
+				continue // of a path the last part is the name, which may be there
+			}
 			if !m.one(4) || slices.Contains(keep, c.Name) || c.Name == "id" {
 				s.Select = append(s.Select, naive.Assign{Name: c.Name, Expr: naive.ColOf(c)})
 			}
