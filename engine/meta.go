@@ -23,6 +23,9 @@ type OffsetMeta struct {
 	First Offset `json:"f,omitempty"`
 	// Others are the watermarks of further sources that read the partition.
 	Others map[string]int64 `json:"o,omitempty"`
+	// Closed: time past everything has gone through every operator of the task,
+	// and what came of it is in this commit (--close-windows).
+	Closed bool `json:"c,omitempty"`
 	// Greatest is the greatest event time by source, where there was a row.
 	Greatest map[string]int64 `json:"g,omitempty"`
 }

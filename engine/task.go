@@ -304,11 +304,14 @@ func (t *Task) Buffered() (records, bytes int) { return len(t.out), t.outSize }
 // transaction that writes for the task commits them.
 func (t *Task) Offsets(commit int64) []OffsetCommit {
 	var offsets []OffsetCommit
+	closed := t.closes()
 	for _, f := range t.feeds {
 		if f.position < 0 {
 			continue
 		}
-		offsets = append(offsets, OffsetCommit{f.tp, f.position, f.meta(t.env, commit).Encode()})
+		m := f.meta(t.env, commit)
+		m.Closed = closed
+		offsets = append(offsets, OffsetCommit{f.tp, f.position, m.Encode()})
 	}
 	return offsets
 }

@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"time"
-
-	"github.com/leatstream/leat/window"
 )
 
 // noteEnds notes where the source topics end now: --until-end reads to there.
@@ -59,14 +57,9 @@ func (w *Worker) allClosed(ctx context.Context) (bool, error) {
 	}
 	for topic, n := range w.inputPartitions() {
 		for p := range Partition(n) {
-			m, ok := DecodeOffsetMeta(offs[TopicPartition{topic, p}].Metadata)
-			at := m.Watermark
-			if v, _, err := window.DecodeVector(decodeVector(m.Vector)); err == nil {
-				at = v.Value() // a repartition input's time is in its stamps
-			} else if internalTopic(topic) {
-				at = MaxTime // too many upstream tasks for the metadata: the lanes judge by themselves
-			}
-			if !ok || at != MaxTime {
+			// Not the watermark: a task closes its windows over several commits, and
+			// may move between them, when no lane has it to ask.
+			if m, _ := DecodeOffsetMeta(offs[TopicPartition{topic, p}].Metadata); !m.Closed {
 				return false, nil
 			}
 		}
@@ -180,13 +173,24 @@ func (w *Worker) finished(l *lane) bool {
 // closedAll tells that time past everything has gone through every operator
 // and been committed.
 func (t *Task) closedAll() bool {
+	for _, n := range t.nodes {
+		if n.ctx.savedDown != MaxTime {
+			return false
+		}
+	}
+	return t.closes()
+}
+
+// closes tells that time past everything has gone through every operator; the
+// next commit says so.
+func (t *Task) closes() bool {
 	for _, in := range t.inputs {
 		if in.watermark() != MaxTime {
 			return false
 		}
 	}
 	for _, n := range t.nodes {
-		if n.down != MaxTime || n.ctx.savedDown != MaxTime {
+		if n.down != MaxTime {
 			return false
 		}
 	}
